@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /proc/self/mountinfo (proc(5)): what is mounted where, without touching any mount. */
+#ifndef SFS_BASE_MOUNTINFO_H
+#define SFS_BASE_MOUNTINFO_H
+
+#include "base/err.h"
+#include <stddef.h>
+#include <sys/types.h>
+
+#define MOUNT_TYPE "fuse.secretfs"
+
+struct mount_entry {
+	int id;
+	dev_t dev;
+	char *root;   /* path inside the file system; "/" unless a bind mount */
+	char *point;  /* mount point, octal escapes decoded */
+	char *type;   /* "fuse.secretfs" */
+	char *source; /* "file:/etc/x.env" */
+};
+
+/* All mounts in the kernel's order (later ones cover earlier ones). Free with mountinfo_free(). */
+int mountinfo_read(struct mount_entry **ret, size_t *ret_n, struct sfs_err *err);
+/* Pure parser of the file's text; malformed lines are skipped. */
+int mountinfo_parse(const char *text, size_t len, struct mount_entry **ret, size_t *ret_n);
+void mountinfo_free(struct mount_entry *m, size_t n);
+/* The topmost mount exactly at canonical path `point`, or NULL. */
+const struct mount_entry *mountinfo_top(const struct mount_entry *m, size_t n, const char *point);
+
+/* Absolute path of an existing directory or mount point without a request to the file system mounted there: only the
+ * parents are resolved. mem_free(). Errors: -errno, ENAMETOOLONG. */
+int mountpoint_canonical(const char *path, char **ret, struct sfs_err *err);
+
+#endif

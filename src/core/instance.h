@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One opened back end: the only place that calls struct backend_ops. It fills the defaults of optional calls, checks every answer
+ * (names, sizes, counts), prefixes errors with the instance's name, and owns the worker threads (a bulkhead: a stalled back end holds
+ * up only itself, R65), the queue (SFS_QUEUE_MAX, above EBUSY) and the watch thread.
+ */
+#ifndef SFS_CORE_INSTANCE_H
+#define SFS_CORE_INSTANCE_H
+
+#include "core/config.h"
+#include "core/store.h"
+
+struct instance;
+
+/* A listing: immutable, reference counted, sorted by name (bytewise), names unique. */
+struct list_entry {
+	char *name;
+	char **keys;       /* sorted, unique; NULL = one value */
+	size_t nkeys;
+	bool keys_unknown;
+	int64_t created;
+	char *version, *meta; /* or NULL */
+};
+struct listing {
+	_Atomic unsigned refs;
+	struct list_entry *items;
+	size_t n;
+	size_t skipped;    /* unusable lines */
+	int64_t fetched_boot;
+};
+struct listing *listing_ref(struct listing *l);
+void listing_unref(struct listing *l);
+/* The line of that name by binary search, or NULL. */
+const struct list_entry *listing_find(const struct listing *l, const char *name);
+
+struct instance_events {
+	/* A new listing after a change (also the first one), or a failed attempt (l NULL): from a worker thread, no lock held. */
+	void (*listed)(void *arg, struct instance *in, struct listing *l, const struct sfs_err *err);
+	/* watch_changed(): `name` or NULL. From the watch thread, no lock held. */
+	void (*changed)(void *arg, struct instance *in, const char *name);
+	void *arg;
+};
+
+/* Opens the back end and makes its source in `store`. `env` services are copied. */
+int instance_open(const struct backend_conf *conf, const struct path_env *paths, const struct envstore *env,
+	struct store *store, int64_t timeout, const struct instance_events *ev, struct instance **ret, struct sfs_err *err);
+/* Starts the watch thread where there is a watch. */
+int instance_start(struct instance *in, struct sfs_err *err);
+/* Stops watch and workers (waits for running calls, at most 2 s, then leaves them detached), closes the back end. */
+void instance_close(struct instance *in);
+
+const struct backend_conf *instance_conf(const struct instance *in);
+struct source *instance_source(struct instance *in);
+/* True while the watch runs and has reported once: with BACKEND_LIST_COMPLETE an unlisted name does not exist. */
+bool instance_list_complete(const struct instance *in);
+
+/* Asynchronous calls: `done` is called exactly once, from a worker thread, unless the call returns -errno. */
+struct instance_call {
+	void (*done)(struct instance_call *c, const struct sfs_err *err);
+	int64_t deadline;
+	/* results, owned by the caller after done */
+	struct listing *listing;           /* instance_list */
+	struct buf text;                   /* instance_describe: JSON object */
+	char **versions;                   /* instance_versions: newest first */
+	size_t nversions;
+	/* private */
+	struct instance_call *next;
+};
+/* filter NULL = all (single flight: a running listing is joined). */
+int instance_list(struct instance *in, const char *filter, struct instance_call *c, struct sfs_err *err);
+int instance_describe(struct instance *in, const char *name, struct instance_call *c, struct sfs_err *err);
+int instance_versions(struct instance *in, const char *name, struct instance_call *c, struct sfs_err *err);
+
+#endif
