@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* OPEN, READ, RELEASE. OPEN brings the value, so that errors arrive there and fstat(2) afterwards
+ * is exact; a handle keeps its bytes to the end. */
+#include "core/fields.h"
+#include "mount/notify.h"
+#include "mount/ops.h"
+#include <errno.h>
+#include <fcntl.h>
+
+void file_reply_open(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi,
+	struct secret *bytes, bool direct)
+{
+	struct handle *h = handle_new(fs, in, bytes);
+	if (!h) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	fi->fh = h->id;
+	fi->direct_io = direct;
+	fi->keep_cache = !direct;
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		handle_close(fs, fi->fh);
+}
+
+int file_fields(
+	struct fs *fs, struct dent *d, struct payload *p, struct fields **ret, struct sfs_err *err)
+{
+	struct secret *bytes;
+	int r = core_select(fs->core, d, p, &bytes, err);
+	if (r < 0)
+		return r;
+	r = fields_parse(bytes, ret, err);
+	secret_unref(bytes);
+	return r;
+}
+
+/* A node that stands for the name: stat shows what was opened last, reads bypass the page cache. */
+static void open_name(struct park *p, struct secret *bytes, int64_t mtime)
+{
+	inode_show(p->fs, p->inode, secret_len(bytes), mtime);
+	file_reply_open(p->fs, p->req, p->inode, &p->fi, bytes, true);
+}
+
+/* A node that is one version (design section 4): the version it was bound to, or what LOOKUP handed
+ * out a moment ago; else the caller is sent to look the name up again, and who comes back within a
+ * second (a bind mount of the file, /dev/stdin) gets the name's current version. */
+static void open_version(struct park *p, struct payload *payload, struct secret *bytes)
+{
+	struct fs *fs = p->fs;
+	struct inode_state s;
+	struct secret *old;
+	inode_state(fs, p->inode, &s);
+	if (!s.follows &&
+		inode_bind(fs, p->inode, payload->serial, bytes, payload->created) == BIND_SAME) {
+		file_reply_open(fs, p->req, p->inode, &p->fi, bytes, false);
+	} else if (!s.follows && (old = inode_recent(fs, p->inode))) {
+		secret_unref(bytes);
+		file_reply_open(fs, p->req, p->inode, &p->fi, old, false);
+	} else if (!s.follows && inode_send_away(fs, p->inode, p->tid)) {
+		secret_unref(bytes);
+		fuse_reply_err(p->req, ESTALE);
+	} else {
+		notify_inode(
+			fs, p->inode); /* size and pages the kernel has are of the old version */
+		open_name(p, bytes, payload->created);
+	}
+}
+
+static int open_field(
+	struct park *p, struct payload *payload, struct secret **ret, struct sfs_err *err)
+{
+	struct fields *fields;
+	int r = file_fields(p->fs, p->inode->dent, payload, &fields, err);
+	if (r < 0)
+		return r;
+	r = fields_get(fields, p->inode->sub, ret, err);
+	fields_free(fields);
+	return r;
+}
+
+static int open_bytes(
+	struct park *p, struct payload *payload, struct secret **ret, struct sfs_err *err)
+{
+	switch (p->inode->view) {
+	case VIEW_FIELDS:
+		return open_field(p, payload, ret, err);
+	case VIEW_JSON:
+		return payload_json(payload, ret, err);
+	default:
+		return core_select(p->fs->core, p->inode->dent, payload, ret, err);
+	}
+}
+
+static void opened(struct waiter *w, struct payload *payload, const struct sfs_err *err)
+{
+	struct park *p = park_of(w, fetch);
+	struct secret *bytes = NULL;
+	struct core_attr a;
+	struct sfs_err e;
+	if (park_finish(p)) {
+		int r = err ? -err->code : open_bytes(p, payload, &bytes, &e);
+		core_attr(p->fs->core, p->inode->dent, &a);
+		if (r < 0)
+			fuse_reply_err(p->req, -r);
+		else if (!a.nocache &&
+			 (p->inode->view == VIEW_TREE || p->inode->view == VIEW_VERSIONS))
+			open_version(p, payload, bytes);
+		else
+			open_name(p, bytes, payload->created);
+	}
+	park_put(p);
+}
+
+static void opened_meta(
+	struct text_waiter *w, const char *text, size_t len, const struct sfs_err *err)
+{
+	struct park *p = park_of(w, text);
+	if (park_finish(p)) {
+		struct handle *h = err ? NULL : handle_new(p->fs, p->inode, NULL);
+		if (h && buf_add(&h->text, text, len) == 0) {
+			inode_show(p->fs, p->inode, len, 0);
+			p->fi.fh = h->id;
+			p->fi.direct_io = 1;
+			if (fuse_reply_open(p->req, &p->fi) == -ENOENT)
+				handle_close(p->fs, p->fi.fh);
+		} else {
+			fuse_reply_err(p->req, err ? err->code : ENOMEM);
+			if (h)
+				handle_close(p->fs, h->id);
+		}
+	}
+	park_put(p);
+}
+
+static bool cancel_fetch(struct park *p)
+{
+	return core_fetch_cancel(p->fs->core, &p->w.fetch);
+}
+
+static void open_park(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)
+{
+	struct park *p = park_new(fs, req, in);
+	const char *version = in->view == VIEW_VERSIONS ? in->sub : NULL;
+	if (!p)
+		return;
+	p->fi = *fi;
+	if (in->view == VIEW_META) {
+		p->w.text = (struct text_waiter){.done = opened_meta, .deadline = fs_deadline(fs)};
+		core_meta(fs->core, in->dent, &p->w.text);
+		return;
+	}
+	p->w.fetch = (struct waiter){.done = opened, .deadline = fs_deadline(fs)};
+	p->cancel = cancel_fetch;
+	core_fetch(fs->core, in->dent, version,
+		in->view == VIEW_NOCACHE ? FETCH_NOCACHE : FETCH_CACHED, &p->w.fetch);
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct inode *in = inode_get(fs, ino);
+	if (!in)
+		fuse_reply_err(req, ESTALE);
+	else if (in->is_dir)
+		fuse_reply_err(req, EISDIR);
+	else if (in->view == VIEW_CONTROL || in->view == VIEW_LIST)
+		control_open(fs, req, in, fi);
+	else if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC))
+		fuse_reply_err(req, EROFS);
+	else
+		open_park(fs, req, in, fi);
+	inode_put(fs, in);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct handle *h = handle_get(fs, fi->fh);
+	const char *data;
+	size_t len;
+	if (!h || h->inode->ino != ino || h->inode->is_dir) {
+		fuse_reply_err(req, ESTALE);
+		handle_put(fs, h);
+		return;
+	}
+	if (h->bytes) {
+		data = (const char *)secret_bytes(h->bytes);
+		len = secret_len(h->bytes);
+	} else {
+		const struct buf *text = h->text.len ? &h->text : &h->inode->text;
+		data = buf_text(text);
+		len = text->len;
+	}
+	if (off < 0 || (size_t)off >= len)
+		fuse_reply_buf(req, NULL, 0);
+	else
+		fuse_reply_buf(
+			req, data + off, size < len - (size_t)off ? size : len - (size_t)off);
+	handle_put(fs, h);
+}
+
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct inode *in = inode_get(fs, ino);
+	if (in && in->view == VIEW_CONTROL)
+		control_release(fs, in);
+	inode_put(fs, in);
+	handle_close(fs, fi->fh);
+	fuse_reply_err(req, 0);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inodes and open handles. Node ids and handle ids are numbers that are never reused, never
+ * pointers; an unknown one is ESTALE (R21).
+ *
+ * One version of a secret is one inode: `serial` binds it. The table finds an inode by id as long
+ * as the kernel remembers it, and the current one of a name by key; a rotated or purged inode loses
+ * its key and lives on until the kernel forgets it.
+ */
+#ifndef SFS_MOUNT_INODE_H
+#define SFS_MOUNT_INODE_H
+
+#include "mount/fs.h"
+
+/* Which of the trees at the root a node belongs to. */
+enum view {
+	VIEW_TREE,     /* the secrets themselves */
+	VIEW_VERSIONS, /* sub = version, or NULL for the directory of versions */
+	VIEW_FIELDS,   /* sub = path of the field, "" for the object itself, NULL for a plain
+			  directory */
+	VIEW_JSON,
+	VIEW_NOCACHE,
+	VIEW_META,
+	VIEW_CONTROL, /* sub = file name; NULL for the directory itself */
+	VIEW_LIST,    /* .control/list: sub = filter; NULL for the directory itself */
+	VIEW_N
+};
+
+struct inode {
+	/* fixed */
+	uint64_t ino;
+	enum view view;
+	bool is_dir;
+	struct dent *dent;   /* a reference; the root's for .control */
+	char *sub;	     /* see enum view; owned */
+	int control;	     /* VIEW_CONTROL files: enum control_file; else -1 */
+	uint64_t generation; /* of the dent when made */
+	struct buf text;     /* control file: the snapshot made at LOOKUP */
+
+	/* under the table's lock; read with inode_state(), changed with the functions below */
+	uint64_t nlookup; /* as the kernel counts */
+	unsigned pins;	  /* handles and requests that use it */
+	bool keyed;	  /* the current inode of its key */
+	bool follows;	  /* stands for the name, not for a version: never ESTALE, direct I/O */
+	bool provisional; /* nobody has said yet that it exists: zero lifetimes */
+	uint64_t serial;  /* version bound; 0 = none yet */
+	uint64_t size;
+	int64_t mtime;
+	struct secret *recent; /* its bytes for a second after LOOKUP handed it out, so that the
+				  OPEN that follows finds them */
+	int64_t recent_until;
+	struct buf pending; /* control file: the unfinished last line of a long write */
+	struct {
+		int tid;
+		int64_t until;
+	} estale[4]; /* threads that were sent away with ESTALE lately */
+	unsigned estale_next;
+
+	/* private */
+	struct inode_links *links;
+};
+
+int inodes_new(struct fs *fs, struct inodes **ret);
+void inodes_free(struct fs *fs);
+
+/* The inode of a node id, pinned; NULL if the kernel cannot know it. */
+struct inode *inode_get(struct fs *fs, uint64_t ino);
+void inode_put(struct fs *fs, struct inode *in);
+
+/* What identifies a node (the first four), and what it is made with. Pointers are borrowed. */
+struct inode_key {
+	enum view view;
+	bool is_dir;
+	struct dent *dent;
+	const char *sub;
+	int control;
+	uint64_t generation;
+	bool provisional;
+};
+/* The current inode of the key, pinned, made if there is none. With `fresh` always a new one that
+ * nobody else finds. NULL on no memory. */
+struct inode *inode_obtain(struct fs *fs, const struct inode_key *key, bool fresh);
+/* The current inode of a tree name if the kernel may know it, pinned; else NULL. */
+struct inode *inode_of(struct fs *fs, enum view view, struct dent *d);
+/* It is no longer the current one of its key. */
+void inode_supersede(struct fs *fs, struct inode *in);
+/* Adds one kernel reference (a LOOKUP answered), or takes some back. */
+void inode_remember(struct fs *fs, struct inode *in);
+void inode_forget(struct fs *fs, uint64_t ino, uint64_t n);
+
+/* A copy of the changeable fields. */
+struct inode_state {
+	bool follows, provisional;
+	uint64_t serial, size;
+	int64_t mtime;
+};
+void inode_state(struct fs *fs, struct inode *in, struct inode_state *ret);
+
+enum bind_result {
+	BIND_SAME,  /* the inode is this version (perhaps from now on) */
+	BIND_OTHER, /* it is another version */
+};
+/* Binds an unbound inode to a version, or compares. Remembers `bytes` as recent when it is the
+ * same. */
+enum bind_result inode_bind(
+	struct fs *fs, struct inode *in, uint64_t serial, struct secret *bytes, int64_t mtime);
+/* Sets what stat shows for a node that follows the name. */
+void inode_show(struct fs *fs, struct inode *in, uint64_t size, int64_t mtime);
+/* The bytes of the version LOOKUP handed out less than a second ago: a reference or NULL. */
+struct secret *inode_recent(struct fs *fs, struct inode *in);
+/* True once per thread and second: answer ESTALE. False: it came back, serve it; the node follows
+ * the name from now on. */
+bool inode_send_away(struct fs *fs, struct inode *in, int tid);
+/* Drops recent bytes now (purge, expiry). */
+void inode_drop_recent(struct fs *fs, struct inode *in);
+/* Drops recent bytes that are over their second; returns false when none are left. Called by the
+ * parks' thread. */
+bool inodes_sweep(struct fs *fs);
+
+/* --- open handles --- */
+struct handle {
+	uint64_t id;
+	struct inode *inode;  /* pinned */
+	struct secret *bytes; /* what reads return: a value; else NULL and `text` counts */
+	struct buf text;      /* what reads return: text that is no secret, made at OPEN */
+	bool listed;	      /* a directory whose names were made at OPENDIR (versions, fields): */
+	char **names;
+	unsigned char *types; /* DT_* of each name */
+	size_t nnames;
+	unsigned pins; /* under the table's lock */
+	bool closed;
+};
+/* Takes over `bytes` and pins `in`. NULL on no memory (then `bytes` is dropped). */
+struct handle *handle_new(struct fs *fs, struct inode *in, struct secret *bytes);
+/* The handle of an id, pinned; NULL if unknown. */
+struct handle *handle_get(struct fs *fs, uint64_t id);
+void handle_put(struct fs *fs, struct handle *h);
+/* RELEASE: the handle ends with its last pin. */
+void handle_close(struct fs *fs, uint64_t id);
+
+/* Numbers for status and tests. */
+void inodes_count(struct fs *fs, size_t *ret_inodes, size_t *ret_handles);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Parked requests: a FUSE request that waits for the core holds no thread, only one of these (R29).
+ *
+ * A park is answered once, by whoever wins park_finish(): the core's callback, or the parks' thread
+ * when the caller was interrupted (R26). The memory lives until both are through with it. On
+ * FUSE_INTERRUPT the caller's /proc/TID/status is read: a pending KILL, INT, TERM, HUP or QUIT, or
+ * an unreadable file, is answered EINTR at once; for other signals the request stays parked and is
+ * looked at every 100 ms, because the kernel reports only the first signal and programs do not
+ * retry open(2) after SIGALRM or SIGCHLD.
+ */
+#ifndef SFS_MOUNT_PARK_H
+#define SFS_MOUNT_PARK_H
+
+#include "base/limits.h"
+#include "mount/inode.h"
+#include <stdatomic.h>
+
+struct park {
+	fuse_req_t req;
+	struct fs *fs;
+	struct inode *inode; /* pinned while parked; may be NULL */
+	/* What the core was asked; which one depends on the operation. */
+	union {
+		struct waiter fetch;
+		struct core_waiter list;
+		struct versions_waiter versions;
+		struct text_waiter text;
+		struct control_waiter control;
+	} w;
+	/* What the operation needs when it goes on. */
+	char name[SFS_COMPONENT_MAX + 1]; /* LOOKUP */
+	struct fuse_file_info fi;	  /* OPEN, OPENDIR */
+	struct dent *dent;		  /* a reference, or NULL */
+	char *sub;			  /* owned, or NULL */
+	size_t size;			  /* WRITE: bytes; LOOKUP: rounds */
+	int errnum;			  /* WRITE: what to answer */
+
+	/* Takes the request back from the core: true = its callback will not come. May be NULL.
+	 * Used when the caller was interrupted. */
+	bool (*cancel)(struct park *p);
+
+	/* private */
+	pid_t tid; /* the caller's thread */
+	_Atomic unsigned refs;
+	atomic_bool finished;
+	bool queued; /* on the list of interrupted ones; under the parks' lock */
+	struct park *prev, *next;
+};
+
+int parks_new(struct fs *fs, struct parks **ret);
+/* Ends the thread. All parks must be finished. */
+void parks_free(struct fs *fs);
+
+/* A park of the request; pins `in` (may be NULL). Its one reference belongs to the callback the
+ * caller passes to the core next. After that the caller must not touch request or park. NULL on no
+ * memory, the request is then already answered ENOMEM. */
+struct park *park_new(struct fs *fs, fuse_req_t req, struct inode *in);
+/* True for exactly one caller, which must answer p->req. */
+bool park_finish(struct park *p);
+/* Gives a reference back: the callback does it when it is through. */
+void park_put(struct park *p);
+/* The park that embeds a waiter. */
+#define park_of(ptr, member) \
+	((struct park *)(void *)((char *)(ptr)-offsetof(struct park, w.member)))
+
+/* Wakes the thread that sweeps recent bytes. */
+void parks_kick(struct fs *fs);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mount/worker.h"
+
+#include "base/clock.h"
+#include "base/harden.h"
+#include "base/hold.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "mount/notify.h"
+#include "mount/park.h"
+#include "mount/session.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+enum {
+	ARG_COMMAND,
+	ARG_SOURCE,
+	ARG_MOUNTPOINT,
+	ARG_OPTIONS,
+	ARG_LOG,
+	ARG_ARENA,
+	ARG_MEMLOCK,
+	ARG_DEVICE,
+	ARG_N
+};
+
+struct worker {
+	char **argv;
+	struct fs fs;
+	struct path_env paths;
+	struct envstore *env;
+	pthread_t hold_thread, order_thread;
+
+	pthread_mutex_t lock; /* protects what follows */
+	pthread_cond_t wake;
+	bool reload, stop, ended;
+};
+
+static void ignore(int sig)
+{
+	(void)sig;
+}
+
+/* The holder decides when the worker ends: what reaches a whole process group (Ctrl-C, a stopping
+ * service) must not end it before the file system is unmounted. SIGUSR1 interrupts the serving
+ * threads. */
+static void set_signals(void)
+{
+	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGQUIT};
+	struct sigaction sa = {.sa_handler = ignore};
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGUSR1, &sa, NULL);
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+}
+
+static void wake(struct worker *w, bool *flag)
+{
+	pthread_mutex_lock(&w->lock);
+	*flag = true;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* In the thread that reads the holder's socket: it must stay free to pass on replies, so orders are
+ * carried out elsewhere. */
+static void on_order(void *arg, enum hold_type t)
+{
+	struct worker *w = arg;
+	if (t == HOLD_RELOAD)
+		wake(w, &w->reload);
+	else if (t == HOLD_STOP)
+		wake(w, &w->stop);
+}
+
+static void *read_orders(void *arg)
+{
+	struct worker *w = arg;
+	bool ended;
+	hold_client_run(w->paths.hold, on_order, w);
+	pthread_mutex_lock(&w->lock);
+	ended = w->ended || w->stop;
+	pthread_mutex_unlock(&w->lock);
+	if (!ended) {
+		log_warn("the holder process is gone: this mount is served until it is unmounted, "
+			 "but files only root may read cannot "
+			 "be opened any more");
+		signal(SIGTERM, SIG_DFL);
+		signal(SIGINT, SIG_DFL);
+		signal(SIGHUP, SIG_DFL);
+	}
+	return NULL;
+}
+
+static void reload(struct worker *w)
+{
+	struct config *c = NULL;
+	struct sfs_err err;
+	int r = config_load(w->argv[ARG_SOURCE], w->argv[ARG_OPTIONS], &w->paths, &c, &err);
+	if (r == 0)
+		r = core_reload(w->fs.core, c, &err);
+	if (r == 0) {
+		log_info("%s: configuration read again", w->argv[ARG_MOUNTPOINT]);
+		return;
+	}
+	log_error("%s: the old configuration stays: %s", w->argv[ARG_MOUNTPOINT], err.msg);
+	config_free(c);
+}
+
+#define STOP_EVERY_NS (50 * NSEC_PER_MSEC)
+
+static void *carry_out_orders(void *arg)
+{
+	struct worker *w = arg;
+	pthread_mutex_lock(&w->lock);
+	while (!w->ended) {
+		if (w->stop) {
+			struct timespec ts;
+			session_stop(&w->fs);
+			clock_gettime(CLOCK_REALTIME, &ts);
+			ts.tv_nsec += STOP_EVERY_NS;
+			ts.tv_sec += ts.tv_nsec / NSEC_PER_SEC;
+			ts.tv_nsec %= NSEC_PER_SEC;
+			pthread_cond_timedwait(&w->wake, &w->lock, &ts);
+		} else if (w->reload) {
+			w->reload = false;
+			pthread_mutex_unlock(&w->lock);
+			reload(w);
+			pthread_mutex_lock(&w->lock);
+		} else {
+			pthread_cond_wait(&w->wake, &w->lock);
+		}
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+static int take_environment(struct worker *w, struct sfs_err *err)
+{
+	struct buf text = BUF_SECRET_INIT(SFS_SOURCE_MAX);
+	int fd, r = hold_ask(w->paths.hold, HOLD_ENV, "", 0, &fd, err);
+	if (r < 0)
+		return r;
+	for (;;) {
+		char *room = buf_reserve(&text, 65536);
+		ssize_t n = room ? read(fd, room, 65536) : -1;
+		if (n <= 0) {
+			r = !room   ? err_set(err, ENOMEM,
+					      "no secret memory for the environment taken at mount")
+			    : n < 0 ? err_errno(err, errno, "read the environment taken at mount")
+				    : 0;
+			break;
+		}
+		buf_advance(&text, (size_t)n);
+	}
+	close(fd);
+	if (r == 0)
+		r = envstore_parse(text.data ? text.data : "", text.len, &w->env, err);
+	buf_clear(&text);
+	return r;
+}
+
+static int open_core(struct worker *w, struct sfs_err *err)
+{
+	const struct core_events ev = {.changed = notify_changed, .arg = &w->fs};
+	struct config *c = NULL;
+	int64_t timeout, wait;
+	int r = config_load(w->argv[ARG_SOURCE], w->argv[ARG_OPTIONS], &w->paths, &c, err);
+	if (r < 0)
+		return r;
+	if (opt_flag(&c->mount, &config_mount_options, "debug"))
+		log_set_level(LOG_LEVEL_DEBUG);
+	timeout = opt_duration(&c->mount, &config_mount_options, "timeout");
+	wait = opt_find(&c->mount, "wait") ? opt_duration(&c->mount, &config_mount_options, "wait")
+					   : 0;
+	w->fs.timeout = timeout * NSEC_PER_SEC;
+	r = core_open(c, &w->paths, w->env, &ev, &w->fs.core, err);
+	if (r < 0) {
+		config_free(c);
+		return r;
+	}
+	return core_wait_listed(w->fs.core, wait != 0,
+		clock_after(clock_boot(), wait > timeout ? wait : timeout), err);
+}
+
+static int start(struct worker *w, struct sfs_err *err)
+{
+	struct fs *fs = &w->fs;
+	int r = take_environment(w, err);
+	if (r < 0)
+		return r;
+	if ((r = session_new(fs, WORKER_FUSE_FD, err)) < 0)
+		return r;
+	if ((r = open_core(w, err)) < 0)
+		return r;
+	if ((r = inodes_new(fs, &fs->inodes)) < 0 || (r = parks_new(fs, &fs->parks)) < 0 ||
+		(r = notifier_new(fs, &fs->notifier)) < 0)
+		return err_errno(err, -r, "cannot start serving");
+	return session_start(fs, err);
+}
+
+/* Everybody who waits is answered, then everything is freed, so that memory checkers see what was
+ * forgotten. */
+static void finish(struct worker *w)
+{
+	struct fs *fs = &w->fs;
+	if (fs->core)
+		core_shutdown(fs->core);
+	notifier_free(fs);
+	parks_free(fs);
+	if (fs->inodes)
+		inodes_free(fs);
+	if (fs->core)
+		core_free(fs->core);
+	session_free(fs);
+	envstore_free(w->env);
+}
+
+static void tell_holder(enum hold_type t, const struct sfs_err *err)
+{
+	static struct hold_msg m;
+	m = (struct hold_msg){.type = t};
+	if (err) {
+		m.code = err->code;
+		m.len = (uint32_t)strlen(err->msg);
+		memcpy(m.text, err->msg, m.len);
+	}
+	hold_send(WORKER_HOLD_FD, &m, -1);
+}
+
+static int parse_arguments(struct worker *w, int argc, char **argv, struct sfs_err *err)
+{
+	unsigned major_no, minor_no;
+	uint64_t arena;
+	if (argc != ARG_N || sscanf(argv[ARG_DEVICE], "%u:%u", &major_no, &minor_no) != 2 ||
+		parse_u64(argv[ARG_ARENA], SIZE_MAX, &arena) < 0)
+		return err_set(err, EINVAL,
+			"`secretfs worker` is started by secretfs-holder, not by hand");
+	w->argv = argv;
+	w->paths.covered_fd = WORKER_COVERED_FD;
+	w->paths.mount_dev = makedev(major_no, minor_no);
+	w->fs.mounted = clock_wall();
+	log_open("secretfs", strcmp(argv[ARG_LOG], "syslog") == 0, LOG_LEVEL_INFO);
+	return secret_init((size_t)arena,
+		strcmp(argv[ARG_MEMLOCK], "require") == 0 ? SECRET_LOCK_REQUIRE : SECRET_LOCK_TRY,
+		err);
+}
+
+static int serve(struct worker *w, struct sfs_err *err)
+{
+	int r = hold_client_new(WORKER_HOLD_FD, &w->paths.hold);
+	if (r < 0 || (r = -pthread_create(&w->hold_thread, NULL, read_orders, w)) < 0)
+		return err_errno(err, -r, "cannot listen to the holder");
+	r = start(w, err);
+	if (r == 0 && (r = -pthread_create(&w->order_thread, NULL, carry_out_orders, w)) == 0) {
+		tell_holder(HOLD_LIVE, NULL);
+		session_wait();
+		wake(w, &w->ended);
+		pthread_join(w->order_thread, NULL);
+	}
+	wake(w, &w->ended);
+	finish(w);
+	return r;
+}
+
+int worker_main(int argc, char **argv)
+{
+	static struct worker w = {
+		.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+	struct sfs_err err = {0};
+	int r;
+	set_signals();
+	harden_environment();
+	r = harden_no_dump(&err);
+	if (r == 0)
+		r = parse_arguments(&w, argc, argv, &err);
+	if (r == 0)
+		r = serve(&w, &err);
+	if (r < 0) {
+		tell_holder(HOLD_FAILED, &err);
+		return EXIT_FAILURE;
+	}
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Extended attributes user.secretfs.*: what is known of a secret, from memory, never its value. */
+#include "base/clock.h"
+#include "base/text.h"
+#include "mount/notify.h"
+#include "mount/ops.h"
+#include <errno.h>
+#include <string.h>
+
+#define PREFIX "user.secretfs."
+
+/* Everything an attribute is made from. */
+struct facts {
+	struct fs *fs;
+	struct inode *in;
+	struct entry_info info;
+};
+
+static int x_version(const struct facts *f, struct buf *out)
+{
+	char version[SFS_VERSION_MAX + 1];
+	if (f->in->view == VIEW_VERSIONS && f->in->sub)
+		return buf_str(out, f->in->sub);
+	core_version(f->fs->core, f->in->dent, version, sizeof(version));
+	return buf_str(out, version);
+}
+
+static int add_time(struct buf *out, int64_t wall)
+{
+	char text[CLOCK_TEXT];
+	return wall ? buf_str(out, clock_text(wall, text)) : 0;
+}
+
+static int x_created(const struct facts *f, struct buf *out)
+{
+	return add_time(out, f->info.created);
+}
+
+static int x_fetched(const struct facts *f, struct buf *out)
+{
+	return add_time(out, f->info.fetched_wall);
+}
+
+static int x_expires(const struct facts *f, struct buf *out)
+{
+	if (f->info.expires_boot == CLOCK_NEVER)
+		return buf_str(out, "never");
+	return add_time(out, f->info.expires_wall);
+}
+
+static int x_is_expired(const struct facts *f, struct buf *out)
+{
+	if (!f->info.expires_boot)
+		return 0;
+	return buf_str(out, f->info.expires_boot <= clock_boot() ? "yes" : "no");
+}
+
+static int x_ttl(const struct facts *f, struct buf *out)
+{
+	return buf_printf(out, "%lld", (long long)f->info.ttl);
+}
+
+static int x_state(const struct facts *f, struct buf *out)
+{
+	return buf_str(out, entry_state_text(f->info.state));
+}
+
+static int x_source(const struct facts *f, struct buf *out)
+{
+	return buf_str(out, core_source_name(f->fs->core, f->in->dent));
+}
+
+static int x_error(const struct facts *f, struct buf *out)
+{
+	return f->info.has_error ? buf_str(out, f->info.error.msg) : 0;
+}
+
+static int x_meta(const struct facts *f, struct buf *out)
+{
+	return core_meta_held(f->fs->core, f->in->dent, out);
+}
+
+/* One that appends nothing does not exist now. */
+static const struct xattr_row {
+	const char *name;
+	int (*get)(const struct facts *f, struct buf *out);
+} rows[] = {
+	{"version", x_version},
+	{"created", x_created},
+	{"fetched", x_fetched},
+	{"expires", x_expires},
+	{"is_expired", x_is_expired},
+	{"ttl", x_ttl},
+	{"state", x_state},
+	{"source", x_source},
+	{"error", x_error},
+	{"meta", x_meta},
+};
+
+#define NROWS (sizeof(rows) / sizeof(rows[0]))
+
+/* False: a node without attributes. */
+static bool facts_of(struct fs *fs, struct inode *in, struct facts *f)
+{
+	*f = (struct facts){.fs = fs, .in = in};
+	if (in->view == VIEW_CONTROL || in->view == VIEW_LIST)
+		return false;
+	return core_info(fs->core, in->dent, &f->info) == 0;
+}
+
+static void reply_text(fuse_req_t req, const struct buf *b, size_t size)
+{
+	if (b->failed)
+		fuse_reply_err(req, -b->failed);
+	else if (size == 0)
+		fuse_reply_xattr(req, b->len);
+	else if (b->len > size)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, buf_text(b), b->len);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct fs *fs = fs_of(req);
+	struct inode *in = inode_get(fs, ino);
+	struct buf b = BUF_INIT(SFS_META_MAX);
+	struct facts f;
+	if (!in) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (strncmp(name, PREFIX, strlen(PREFIX)) == 0 && facts_of(fs, in, &f))
+		for (size_t i = 0; i < NROWS; i++)
+			if (strcmp(name + strlen(PREFIX), rows[i].name) == 0)
+				rows[i].get(&f, &b);
+	if (b.len == 0 && !b.failed)
+		fuse_reply_err(req, ENODATA);
+	else
+		reply_text(req, &b, size);
+	buf_clear(&b);
+	inode_put(fs, in);
+}
+
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	struct fs *fs = fs_of(req);
+	struct inode *in = inode_get(fs, ino);
+	struct buf names = BUF_INIT(4096), value = BUF_INIT(SFS_META_MAX);
+	struct facts f;
+	if (!in) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (facts_of(fs, in, &f))
+		for (size_t i = 0; i < NROWS; i++) {
+			buf_reset(&value);
+			rows[i].get(&f, &value);
+			if (value.len) {
+				buf_str(&names, PREFIX);
+				buf_add(&names, rows[i].name, strlen(rows[i].name) + 1);
+			}
+		}
+	reply_text(req, &names, size);
+	buf_clear(&names);
+	buf_clear(&value);
+	inode_put(fs, in);
+}
+
+static int set_ttl(struct fs *fs, struct inode *in, const char *value, size_t size)
+{
+	char text[32];
+	int64_t ttl;
+	struct facts f;
+	if (!facts_of(fs, in, &f))
+		return EROFS;
+	if (size == 0 || size >= sizeof(text) || memchr(value, '\0', size))
+		return EINVAL;
+	memcpy(text, value, size);
+	text[size] = '\0';
+	if (parse_duration(text, &ttl) < 0)
+		return EINVAL;
+	core_set_ttl(fs->core, in->dent, ttl);
+	notify_inode(fs, in);
+	return 0;
+}
+
+/* Only the TTL, and only by root: the owner of the mount writes to .control/ttl. */
+void op_setxattr(
+	fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+	struct fs *fs = fs_of(req);
+	struct inode *in = inode_get(fs, ino);
+	int r = EROFS;
+	(void)flags;
+	if (!in)
+		r = ESTALE;
+	else if (strcmp(name, PREFIX "ttl") == 0)
+		r = fuse_req_ctx(req)->uid == 0 ? set_ttl(fs, in, value, size) : EPERM;
+	fuse_reply_err(req, r);
+	inode_put(fs, in);
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	(void)ino;
+	(void)name;
+	fuse_reply_err(req, EROFS);
+}
