@@ -19,12 +19,14 @@ struct sfs_err {
 };
 
 /* Sets code and sentence (cut at SFS_ERR_MAX - 1). `e` may be NULL. Returns -code, so that one writes
- * `return err_set(err, ENOENT, "no such secret: %s", name);`. `code` is positive. Bytes outside 0x20-0x7e that slip in
+ * `return err_set(err, ENOENT, "no such secret: %s", name);`. `code` is positive (anything else becomes
+ * EIO: a failure never looks like success). The arguments may point into e->msg. Bytes outside 0x20-0x7e that slip in
  * through an argument are replaced by '?', so that no terminal sequence survives. */
 int err_set(struct sfs_err *e, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Puts "prefix: " before the sentence. Returns -e->code. `e` may be NULL (then returns -EIO). */
+/* Puts "prefix: " before the sentence. Returns -e->code. `e` may be NULL (then returns -EIO). If `e` holds no error it
+ * becomes EIO. */
 int err_prefix(struct sfs_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* As err_set() with strerror text of `code` after the formatted part: "open /x: Permission denied". */

@@ -16,7 +16,11 @@ struct hash_part {
 };
 
 /* As hash_hex() under a random key of this process (made on first use, kept in the secret arena), so that a short value
- * cannot be guessed from the version text it gives. Equal input gives equal text as long as the process lives. */
+ * cannot be guessed from the version text it gives. Equal input gives equal text as long as the process lives (a forked
+ * child has a key of its own). 0, -EIO, or -ENOMEM when the arena is full. `out` is untouched on failure. */
 int hash_keyed_hex(const struct hash_part *parts, size_t n, char *out, size_t digits);
+
+/* Tests: forgets the key and gives its block back, before secret_fini(). */
+void hash_fini(void);
 
 #endif

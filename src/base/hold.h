@@ -22,7 +22,8 @@ enum hold_type {
 	HOLD_FAILED,        /* the worker cannot start: code = errno, text = the sentence. No reply */
 	HOLD_STOP,          /* holder to worker: the mount is gone, end. No reply */
 	HOLD_RELOAD,        /* holder to worker: SIGHUP. No reply */
-	HOLD_REPLY,         /* answer to the request with the same id: code = 0 or errno, text = sentence */
+	HOLD_REPLY,         /* answer to the request with the same id: code = 0 or errno, text = sentence; of an
+			       opened file or directory the canonical path */
 };
 
 /* Fixed layout, native byte order: both ends are one build. */
@@ -44,12 +45,21 @@ int hold_recv(int sock, struct hold_msg *m, int *ret_fd);
 /* The worker's side. One thread reads the socket: hold_client_run() dispatches replies to the threads waiting in
  * hold_ask() and calls `on_order` for HOLD_STOP and HOLD_RELOAD; it returns when the holder is gone. */
 struct hold_client;
+/* Takes over `sock` on success. */
 int hold_client_new(int sock, struct hold_client **ret);
 void hold_client_run(struct hold_client *c, void (*on_order)(void *arg, enum hold_type t), void *arg);
 /* Asks and waits at most 5 s. On success *ret_fd is the descriptor. Errors: those of the holder with its sentence; EPIPE,
  * ETIMEDOUT. */
 int hold_ask(struct hold_client *c, enum hold_type t, const char *text, uint32_t arg, int *ret_fd,
 	struct sfs_err *err);
+/* The same, and the text of the reply (mem_free): the canonical path of what was opened. */
+int hold_ask_path(struct hold_client *c, enum hold_type t, const char *text, uint32_t arg, char **ret_text,
+	int *ret_fd, struct sfs_err *err);
+/* Tells the holder something that has no answer (HOLD_LIVE, HOLD_FAILED with `code` and its sentence). */
+int hold_tell(struct hold_client *c, enum hold_type t, int code, const char *text);
+/* Makes hold_client_run() return. */
+void hold_client_stop(struct hold_client *c);
+/* Closes the socket. After hold_client_run() has returned and no thread asks any more. */
 void hold_client_free(struct hold_client *c);
 
 #endif

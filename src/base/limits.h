@@ -7,6 +7,7 @@
 
 #define SFS_ERR_MAX           512             /* one sentence for a person */
 #define SFS_VALUE_MAX         (1024 * 1024)   /* Kubernetes' own limit for a Secret */
+#define SFS_PAYLOAD_MAX       (8 * 1024 * 1024) /* all keys of one secret together; an eighth of the default arena */
 #define SFS_COMPONENT_MAX     255             /* NAME_MAX of Linux; FUSE itself does not enforce it */
 #define SFS_PATH_MAX          4096            /* PATH_MAX of Linux */
 #define SFS_NAME_MAX          4096            /* provider name in bytes; AWS allows 2048, Vault a URL */
@@ -21,6 +22,7 @@
 #define SFS_CONFIG_LINE_MAX   (64 * 1024)     /* a line of it, longest inline value included */
 #define SFS_OPTION_MAX        65536           /* one -o string; mount(8) cuts at a page, fstab lines do not */
 #define SFS_CONTROL_WRITE_MAX (1024 * 1024)   /* one write to a control file (FUSE max_write is at most this) */
+#define SFS_TEXT_MAX          (256 * 1024 * 1024) /* text of a control file: a line for each of SFS_LIST_MAX names */
 #define SFS_FILTER_MAX        4096            /* a provider filter */
 #define SFS_RULES_MAX         4096            /* [rule] sections */
 #define SFS_BACKENDS_MAX      64              /* [backend] sections; bounds threads too */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log: one line per event, at the edge only. Lines are escaped (text_escape) and cut at SFS_LOG_LINE_MAX. Thread-safe.
+ * The log: one line per event, at the edge only. Bytes outside printable ASCII are written \xHH (R54); a backslash stays,
+ * because names reach a line through text_escaped() and must not be escaped twice. Lines are cut with "..." at
+ * SFS_LOG_LINE_MAX. Each is one write(2), so that lines of several processes do not mix. Thread-safe; errno is kept.
  */
 #ifndef SFS_BASE_LOG_H
 #define SFS_BASE_LOG_H

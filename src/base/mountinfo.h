@@ -10,7 +10,7 @@
 #define MOUNT_TYPE "fuse.secretfs"
 
 struct mount_entry {
-	int id;
+	int id, parent; /* parent: the mount it stands on */
 	dev_t dev;
 	char *root;   /* path inside the file system; "/" unless a bind mount */
 	char *point;  /* mount point, octal escapes decoded */
@@ -23,7 +23,7 @@ int mountinfo_read(struct mount_entry **ret, size_t *ret_n, struct sfs_err *err)
 /* Pure parser of the file's text; malformed lines are skipped. */
 int mountinfo_parse(const char *text, size_t len, struct mount_entry **ret, size_t *ret_n);
 void mountinfo_free(struct mount_entry *m, size_t n);
-/* The topmost mount exactly at canonical path `point`, or NULL. */
+/* The topmost mount exactly at canonical path `point`, or NULL. One that another mount further up hides does not count. */
 const struct mount_entry *mountinfo_top(const struct mount_entry *m, size_t n, const char *point);
 
 /* Absolute path of an existing directory or mount point without a request to the file system mounted there: only the

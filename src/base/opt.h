@@ -49,6 +49,7 @@ struct opt_value {
 	const struct opt_row *row;
 	char *text;   /* "" for a flag given alone */
 	char *origin; /* "-o", "/etc/secretfs/x.conf:12" */
+	int64_t num;  /* private: what the typed getters return; users and groups are looked up once, when accepted */
 };
 
 /* An ordered set of accepted values; the last one given for a row wins. Zero-initialise; opt_clear() at the end. */
@@ -58,13 +59,14 @@ struct opt_values {
 };
 
 /* Checks `text` (NULL = none given) against the row of that name in one of the `ntables` tables and stores a copy. An
- * unknown name is EINVAL with the nearest known name; a bad value is EINVAL with name, origin, and what is allowed. On
- * error nothing changes. */
+ * unknown name is EINVAL with the nearest known name; a bad value is EINVAL with name, origin, and what is allowed, and
+ * is not repeated (it may be a secret given to the wrong option). ENOMEM. On error nothing changes. */
 int opt_set(struct opt_values *vals, const struct opt_table *const *tables, size_t ntables,
 	const char *name, const char *text, const char *origin, struct sfs_err *err);
 
 /* Parses "a=1,b,c=\"x,y\",d=x\\,y": commas inside double quotes or after a backslash belong to the value, quotes are
- * removed, \\ is a backslash. All or nothing. */
+ * removed, \\ is a backslash, \" a quote; a backslash before anything else stands for itself. Empty items are skipped, as
+ * mount(8) does. Errors: those of opt_set(), EINVAL (quote without end), E2BIG (over SFS_OPTION_MAX). All or nothing. */
 int opt_parse(struct opt_values *vals, const struct opt_table *const *tables, size_t ntables,
 	const char *options, const char *origin, struct sfs_err *err);
 

@@ -34,6 +34,14 @@ int path_open_dir(const struct path_env *env, const char *path, char **ret_canon
 /* Errors of both: -errno of the failing step with the path in the sentence; EINVAL (path not absolute), ELOOP, ENAMETOOLONG,
  * EISDIR, ENOTDIR, EACCES ("is a fifo" and so on: not a regular file). Descriptors are O_CLOEXEC, read-only. */
 
+/* The walk alone, without help of the holder: an O_PATH descriptor of whatever `path` leads to, and its canonical path. The
+ * holder checks that path before it opens what was found (path_reopen()), so that nothing can be swapped in between. */
+int path_walk(const struct path_env *env, const char *path, char **ret_canonical, int *ret_fd, struct sfs_err *err);
+/* What may be opened for reading, from an O_PATH descriptor; `path` is for the sentence. */
+int path_reopen_file(int opath_fd, const char *path, int *ret_fd, struct sfs_err *err);
+int path_reopen_dir(int opath_fd, const char *path, int *ret_fd, struct sfs_err *err);
+int path_watch_fd(int opath_fd, const char *path, unsigned mask, int *ret_fd, struct sfs_err *err);
+
 /* A new inotify descriptor (IN_NONBLOCK|IN_CLOEXEC) with one watch of `mask` on directory or file `path`. */
 int path_watch(const struct path_env *env, const char *path, unsigned mask, int *ret_fd, struct sfs_err *err);
 

@@ -26,17 +26,19 @@ int text_json(struct buf *out, const void *s, size_t len);
 
 /* A path under the mount as an argument of a control file: bytes outside 0x21-0x7e and each of *?[#% become %XX. */
 int text_to_arg(struct buf *out, const char *path);
-/* The reverse; -EINVAL for a bad %XX or an encoded NUL. `*ret_glob` is set when an unescaped * ? or [ occurs; then `out`
- * is a pattern for glob_match() in which the decoded literals are escaped with a backslash. */
+/* The reverse; -EINVAL for a bad %XX or a NUL, encoded or not. `*ret_glob` is set when an unescaped * ? or [ occurs; then
+ * `out` is a pattern for glob_match() in which the decoded literals and raw backslashes are escaped with a backslash. On
+ * failure nothing is appended. */
 int text_from_arg(struct buf *out, const char *arg, size_t len, bool *ret_glob);
 
 /* Shell-like match of a whole path: '*' and '?' stop at '/', '**' does not ("**" with a following '/' also matches
- * nothing), [a-z] and [!a-z], backslash quotes. The pattern "*" alone matches every path. Time is
- * O(pattern * path); malformed brackets match literally. */
+ * nothing when it starts a component), [a-z] and [!a-z] or [^a-z] without '/', backslash quotes. '?' and brackets take one
+ * character, not one byte; a leading dot is nothing special. The pattern "*" alone matches every path. Time is
+ * O(pattern * path), nothing is allocated; malformed brackets match literally; no path over SFS_PATH_MAX matches. */
 bool glob_match(const char *pattern, const char *path);
 
 /* The entry of `names` (n strings) nearest to `word` by edit distance, or NULL when nothing is near (distance above a
- * third of the longer length). */
+ * third of the longer length). Two swapped neighbours count as one edit, upper and lower case as the same. */
 const char *text_nearest(const char *word, const char *const *names, size_t n);
 
 /* "300", "5m", "1h30m"? No: one number with an optional suffix s m h d; "-1" and "never" are -1. Returns 0 or -EINVAL,

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/envstore.h"
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+struct env_var {
+	char *name; /* owned */
+	struct secret *value;
+	size_t order; /* place in the source: the first of equal names wins, as in getenv(3) */
+};
+
+struct envstore {
+	struct env_var *vars; /* sorted by name, unique */
+	size_t n, cap;
+};
+
+bool env_matches(const char *pattern, const char *name)
+{
+	size_t len = strlen(pattern);
+	if (len && pattern[len - 1] == '*')
+		return strncmp(pattern, name, len - 1) == 0;
+	return strcmp(pattern, name) == 0;
+}
+
+static bool wanted(const char *const *patterns, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (env_matches(patterns[i], name))
+			return true;
+	return false;
+}
+
+static void var_clear(struct env_var *v)
+{
+	mem_free(v->name);
+	secret_unref(v->value);
+}
+
+void envstore_free(struct envstore *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		var_clear(&s->vars[i]);
+	mem_free(s->vars);
+	mem_free(s);
+}
+
+static void envstore_free_p(struct envstore **s)
+{
+	envstore_free(*s);
+}
+
+/* Takes over `name`, also on error. */
+static int add(struct envstore *s, char *name, const char *value, size_t len, struct sfs_err *err)
+{
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? s->cap * 2 : 16;
+		struct env_var *vars = name ? mem_realloc(s->vars, cap, sizeof(*vars)) : NULL;
+		if (!vars) {
+			mem_free(name);
+			return err_set(err, ENOMEM, "keep the environment variables: no memory");
+		}
+		s->vars = vars;
+		s->cap = cap;
+	}
+	struct secret *bytes = name ? secret_new(value, len) : NULL;
+	if (!bytes) {
+		err_set(err, ENOMEM,
+			"keep environment variable %s (%zu bytes): no secret memory left",
+			name ? name : "", len);
+		mem_free(name);
+		return -ENOMEM;
+	}
+	s->vars[s->n] = (struct env_var){.name = name, .value = bytes, .order = s->n};
+	s->n++;
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct env_var *x = a, *y = b;
+	int c = strcmp(x->name, y->name);
+	return c ? c : (x->order > y->order) - (x->order < y->order);
+}
+
+static void sort_unique(struct envstore *s)
+{
+	size_t kept = 0;
+	if (s->n)
+		qsort(s->vars, s->n, sizeof(*s->vars), by_name);
+	for (size_t i = 0; i < s->n; i++)
+		if (kept && strcmp(s->vars[kept - 1].name, s->vars[i].name) == 0)
+			var_clear(&s->vars[i]);
+		else
+			s->vars[kept++] = s->vars[i];
+	s->n = kept;
+}
+
+int envstore_take(char *const *environment, const char *const *patterns, size_t n,
+	struct envstore **ret, struct sfs_err *err)
+{
+	_cleanup_(envstore_free_p) struct envstore *s = mem_calloc(1, sizeof(*s));
+	if (!s)
+		return err_set(err, ENOMEM, "keep the environment variables: no memory");
+	for (; environment && *environment; environment++) {
+		const char *eq = strchr(*environment, '=');
+		if (!eq || eq == *environment)
+			continue;
+		char *name = mem_strndup(*environment, (size_t)(eq - *environment));
+		if (name && !wanted(patterns, n, name)) {
+			mem_free(name);
+			continue;
+		}
+		int r = add(s, name, eq + 1, strlen(eq + 1), err);
+		if (r < 0)
+			return r;
+	}
+	sort_unique(s);
+	*ret = take(s);
+	return 0;
+}
+
+int envstore_parse(const char *text, size_t len, struct envstore **ret, struct sfs_err *err)
+{
+	_cleanup_(envstore_free_p) struct envstore *s = mem_calloc(1, sizeof(*s));
+	if (!s)
+		return err_set(err, ENOMEM, "keep the environment variables: no memory");
+	for (size_t at = 0; at < len;) {
+		const char *var = text + at;
+		const char *end = memchr(var, '\0', len - at);
+		const char *eq = end ? memchr(var, '=', (size_t)(end - var)) : NULL;
+		if (!eq || eq == var)
+			return err_set(err, EINVAL,
+				"malformed list of environment variables at byte %zu of %zu", at,
+				len);
+		char *name = mem_strndup(var, (size_t)(eq - var));
+		int r = add(s, name, eq + 1, (size_t)(end - eq - 1), err);
+		if (r < 0)
+			return r;
+		at += (size_t)(end - var) + 1;
+	}
+	sort_unique(s);
+	*ret = take(s);
+	return 0;
+}
+
+static int write_var(int fd, const struct env_var *v)
+{
+	struct iovec iov[] = {
+		{.iov_base = v->name, .iov_len = strlen(v->name)},
+		{.iov_base = (char[]){'='}, .iov_len = 1},
+		{.iov_base = (void *)(uintptr_t)secret_bytes(v->value),
+			.iov_len = secret_len(v->value)},
+		{.iov_base = (char[]){'\0'}, .iov_len = 1},
+	};
+	size_t total = 0;
+	for (size_t i = 0; i < 4; i++)
+		total += iov[i].iov_len;
+	ssize_t n = writev(fd, iov, 4);
+	if (n < 0)
+		return -errno;
+	return (size_t)n == total ? 0 : -EIO; /* memory files do not write short */
+}
+
+int envstore_memfd(const struct envstore *s, int *ret_fd, struct sfs_err *err)
+{
+	_cleanup_close_ int fd = memfd_create("secretfs-env", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return err_errno(err, errno, "make a memory file for the environment variables");
+	for (size_t i = 0; i < s->n; i++) {
+		int r = write_var(fd, &s->vars[i]);
+		if (r < 0)
+			return err_errno(err, -r, "write environment variable %s to a memory file",
+				s->vars[i].name);
+	}
+	if (lseek(fd, 0, SEEK_SET) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) <
+			0)
+		return err_errno(err, errno, "seal the memory file of the environment variables");
+	*ret_fd = take_fd(fd);
+	return 0;
+}
+
+size_t envstore_count(const struct envstore *s)
+{
+	return s->n;
+}
+
+const char *envstore_name(const struct envstore *s, size_t i)
+{
+	return s->vars[i].name;
+}
+
+static int name_cmp(const void *key, const void *var)
+{
+	return strcmp(key, ((const struct env_var *)var)->name);
+}
+
+struct secret *envstore_get(const struct envstore *s, const char *name)
+{
+	const struct env_var *v = s->n ? bsearch(name, s->vars, s->n, sizeof(*v), name_cmp) : NULL;
+	return v ? secret_ref(v->value) : NULL;
+}
+
+/* Where the kernel put the initial environment: fields 50 and 51 of /proc/self/stat (proc(5)),
+ * counted from the ')' that ends the name of the program. */
+static bool initial_environment(char **lo, char **hi)
+{
+	char line[2048];
+	unsigned long start = 0, end = 0;
+	_cleanup_close_ int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+	if (n <= 0)
+		return false;
+	line[n] = '\0';
+	char *p = strrchr(line, ')');
+	for (int field = 2; p && field < 50; field++)
+		p = strchr(p + 1, ' ');
+	if (!p || sscanf(p, " %lu %lu", &start, &end) != 2 || start == 0 || end < start)
+		return false;
+	*lo = (char *)start;
+	*hi = (char *)end;
+	return true;
+}
+
+static void wipe_strings(void)
+{
+	char *lo, *hi;
+	if (initial_environment(&lo, &hi)) { /* also what was taken out of `environ` before */
+		secret_wipe(lo, (size_t)(hi - lo));
+		return;
+	}
+	for (char **e = environ; e && *e; e++)
+		secret_wipe(*e, strlen(*e));
+}
+
+void env_wipe(const char *const *keep, size_t n)
+{
+	char **kept = n ? mem_calloc(n, sizeof(*kept)) : NULL;
+	for (size_t i = 0; kept && i < n; i++)
+		kept[i] = mem_strdup(getenv(keep[i]));
+	wipe_strings();
+	clearenv();
+	for (size_t i = 0; kept && i < n; i++) {
+		if (kept[i])
+			setenv(keep[i], kept[i], 1);
+		mem_free(kept[i]);
+	}
+	mem_free(kept);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The part of Criterion's interface that our tests use, for ThreadSanitizer builds: Criterion shares a mapping with its
+ * workers at an address that TSan does not allow. One test = one child process, as there.
+ */
+#ifndef SFS_TESTS_TSAN_CRITERION_H
+#define SFS_TESTS_TSAN_CRITERION_H
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct cr_options {
+	int signal, exit_code;
+	unsigned timeout;
+	void (*init)(void);
+	void (*fini)(void);
+};
+struct cr_test {
+	const char *suite, *name;
+	void (*run)(void);
+	struct cr_options opt;
+	struct cr_test *next;
+};
+static struct cr_test *cr_tests;
+
+#define Test(s, n, ...)                                                                       \
+	static void s##_##n##_run(void);                                                      \
+	static struct cr_test s##_##n##_test = { #s, #n, s##_##n##_run, { __VA_ARGS__ }, 0 }; \
+	__attribute__((constructor)) static void s##_##n##_add(void)                          \
+	{                                                                                     \
+		s##_##n##_test.next = cr_tests;                                               \
+		cr_tests = &s##_##n##_test;                                                   \
+	}                                                                                     \
+	static void s##_##n##_run(void)
+
+__attribute__((format(printf, 4, 5), unused)) static void cr_fail_at(
+	const char *file, int line, const char *what, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	fprintf(stderr, "%s:%d: failed: %s: ", file, line, what);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	_exit(1);
+}
+
+#define cr_assert_(cond, what, ...) ((cond) ? (void)0 : cr_fail_at(__FILE__, __LINE__, what, " " __VA_ARGS__))
+#define cr_assert(c, ...)           cr_assert_((c), #c, __VA_ARGS__)
+#define cr_assert_not(c, ...)       cr_assert_(!(c), "not " #c, __VA_ARGS__)
+#define cr_assert_eq(a, b, ...)     cr_assert_((a) == (b), #a " == " #b, __VA_ARGS__)
+#define cr_assert_neq(a, b, ...)    cr_assert_((a) != (b), #a " != " #b, __VA_ARGS__)
+#define cr_assert_lt(a, b, ...)     cr_assert_((a) < (b), #a " < " #b, __VA_ARGS__)
+#define cr_assert_leq(a, b, ...)    cr_assert_((a) <= (b), #a " <= " #b, __VA_ARGS__)
+#define cr_assert_gt(a, b, ...)     cr_assert_((a) > (b), #a " > " #b, __VA_ARGS__)
+#define cr_assert_geq(a, b, ...)    cr_assert_((a) >= (b), #a " >= " #b, __VA_ARGS__)
+#define cr_assert_null(a, ...)      cr_assert_((a) == NULL, #a " is null", __VA_ARGS__)
+#define cr_assert_not_null(a, ...)  cr_assert_((a) != NULL, #a " is not null", __VA_ARGS__)
+#define cr_assert_str_eq(a, b, ...) cr_assert_(!strcmp((a), (b)), #a " eq " #b, __VA_ARGS__)
+#define cr_assert_str_neq(a, b, ...) cr_assert_(strcmp((a), (b)), #a " ne " #b, __VA_ARGS__)
+
+static int cr_run(const struct cr_test *t)
+{
+	int status;
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (t->opt.timeout)
+			alarm(t->opt.timeout * 10); /* TSan is slow */
+		if (t->opt.init)
+			t->opt.init();
+		t->run();
+		if (t->opt.fini)
+			t->opt.fini();
+		exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return 1;
+	bool ok = t->opt.signal ? WIFSIGNALED(status) && WTERMSIG(status) == t->opt.signal
+				: WIFEXITED(status) && WEXITSTATUS(status) == t->opt.exit_code;
+	printf("%s %s::%s\n", ok ? "ok  " : "FAIL", t->suite, t->name);
+	return !ok;
+}
+
+int main(void)
+{
+	int bad = 0, n = 0;
+	for (const struct cr_test *t = cr_tests; t; t = t->next, n++)
+		bad += cr_run(t);
+	printf("%d tests, %d failed\n", n, bad);
+	return bad != 0;
+}
+
+#endif
