@@ -171,7 +171,7 @@ static struct inode *tree_file(struct fs *fs, struct inode_key *key)
 		inode_state(fs, in, &s);
 		if (in->generation == a.generation &&
 			(bytes ? inode_bind(fs, in, serial, bytes, mtime) == BIND_SAME
-			       : s.serial == 0))
+			       : s.serial == 0 || s.serial == a.serial))
 			break;
 		inode_supersede(fs, in);
 		if (tries < 2) {
@@ -230,7 +230,7 @@ static void lookup(struct fs *fs, fuse_req_t req, struct inode *dir, const char 
 		p->dent = take(f.key.dent);
 		p->sub = (char *)take(f.key.sub);
 		p->size = round + 1;
-		strcpy(p->name, name); /* op_lookup() checked the length */
+		memcpy(p->name, name, strlen(name) + 1); /* op_lookup() checked the length */
 		if (r == RESOLVE_LIST) {
 			p->w.list = (struct core_waiter){
 				.done = lookup_again, .deadline = fs_deadline(fs)};

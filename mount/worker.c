@@ -26,12 +26,15 @@ enum {
 	ARG_LOG,
 	ARG_ARENA,
 	ARG_MEMLOCK,
+	ARG_OWNER,
 	ARG_DEVICE,
 	ARG_N
 };
 
 struct worker {
 	char **argv;
+	uid_t uid; /* the caller of mount */
+	gid_t gid;
 	struct fs fs;
 	struct path_env paths;
 	struct envstore *env;
@@ -98,11 +101,19 @@ static void *read_orders(void *arg)
 	return NULL;
 }
 
+static int load(struct worker *w, struct config **ret, struct sfs_err *err)
+{
+	int r = config_load(w->argv[ARG_SOURCE], w->argv[ARG_OPTIONS], &w->paths, ret, err);
+	if (r == 0)
+		config_set_owner(*ret, w->uid, w->gid);
+	return r;
+}
+
 static void reload(struct worker *w)
 {
 	struct config *c = NULL;
 	struct sfs_err err;
-	int r = config_load(w->argv[ARG_SOURCE], w->argv[ARG_OPTIONS], &w->paths, &c, &err);
+	int r = load(w, &c, &err);
 	if (r == 0)
 		r = core_reload(w->fs.core, c, &err);
 	if (r == 0) {
@@ -171,7 +182,7 @@ static int open_core(struct worker *w, struct sfs_err *err)
 	const struct core_events ev = {.changed = notify_changed, .arg = &w->fs};
 	struct config *c = NULL;
 	int64_t timeout, wait;
-	int r = config_load(w->argv[ARG_SOURCE], w->argv[ARG_OPTIONS], &w->paths, &c, err);
+	int r = load(w, &c, err);
 	if (r < 0)
 		return r;
 	if (opt_flag(&c->mount, &config_mount_options, "debug"))
@@ -236,13 +247,16 @@ static void tell_holder(enum hold_type t, const struct sfs_err *err)
 
 static int parse_arguments(struct worker *w, int argc, char **argv, struct sfs_err *err)
 {
-	unsigned major_no, minor_no;
+	unsigned major_no, minor_no, uid, gid;
 	uint64_t arena;
 	if (argc != ARG_N || sscanf(argv[ARG_DEVICE], "%u:%u", &major_no, &minor_no) != 2 ||
+		sscanf(argv[ARG_OWNER], "%u:%u", &uid, &gid) != 2 ||
 		parse_u64(argv[ARG_ARENA], SIZE_MAX, &arena) < 0)
 		return err_set(err, EINVAL,
 			"`secretfs worker` is started by secretfs-holder, not by hand");
 	w->argv = argv;
+	w->uid = uid;
+	w->gid = gid;
 	w->paths.covered_fd = WORKER_COVERED_FD;
 	w->paths.mount_dev = makedev(major_no, minor_no);
 	w->fs.mounted = clock_wall();

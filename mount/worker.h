@@ -4,7 +4,8 @@
  * without capabilities, with descriptors  0 /dev/null, 1 and 2 the log, 3 the mounted /dev/fuse, 4
  * the socket to the holder, 5 the covered directory arguments    worker SOURCE MOUNTPOINT OPTIONS
  * LOG ARENA MEMLOCK MAJOR:MINOR where LOG is stderr or syslog, ARENA the bytes of secret memory,
- * MEMLOCK try or require, and the last is the device number of the mount.
+ * MEMLOCK try or require, UID:GID the caller of mount,
+ * who owns what no option gives to somebody else, and the last is the device number of the mount.
  */
 #ifndef SFS_MOUNT_WORKER_H
 #define SFS_MOUNT_WORKER_H
