@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a mount was asked to be: SOURCE, -o options and, when SOURCE is a file ending in .conf, its sections (libinih).
+ * What a mount was asked to be: SOURCE, -o options and, when SOURCE is a file ending in .conf, its sections (core/ini.h).
  *
  *   [mount]          options of the mount table
  *   [backend NAME]   type = file, location = /etc/app.env, at = DIR, and the options of that back end
@@ -37,11 +37,25 @@ struct backend_conf {
 	size_t nvalues;
 };
 
-/* A value that a rule leaves open is *_set = false. */
+/* What applies to a secret. */
+struct policy {
+	int64_t ttl;    /* seconds, -1, 0 */
+	int64_t stale;  /* seconds */
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;    /* permission bits, no write */
+	bool hidden;    /* the secret does not exist under this mount, in no view */
+};
+
+enum rule_word { RULE_TTL = 1, RULE_STALE = 2, RULE_UID = 4, RULE_GID = 8, RULE_MODE = 16, RULE_HIDDEN = 32, RULE_DMODE = 64 };
+
 struct rule {
 	char *glob;
 	struct opt_values opts;     /* of config_rule_options */
 	char *origin;               /* "file:line" */
+	unsigned words;             /* enum rule_word: what it sets */
+	struct policy policy;       /* the words it sets, as values */
+	mode_t dmode;
 };
 
 struct map_entry {
@@ -61,6 +75,8 @@ struct config {
 	size_t nrules;
 	struct map_entry *maps;
 	size_t nmaps;
+	struct policy policy;       /* of the mount table; config_load() sets uid and gid, else config_set_owner() */
+	mode_t dmode;
 };
 
 /* Parses SOURCE and `options` (text of -o, may be NULL or ""). `paths` opens the config file. All or nothing. Errors: EINVAL with
@@ -81,16 +97,18 @@ int config_env(const struct config *c, char ***ret, struct sfs_err *err);
 int config_text(const struct config *c, struct buf *out);
 
 /* What applies to the secret at `path` (encoded, under the mount): rules in order, for each word the first rule that sets it,
- * then the mount's. */
-struct policy {
-	int64_t ttl;    /* seconds, -1, 0 */
-	int64_t stale;  /* seconds */
-	uid_t uid;
-	gid_t gid;
-	mode_t mode;    /* permission bits, no write */
-	bool hidden;    /* the secret does not exist under this mount, in no view */
-};
+ * then the mount's. A mount with ttl 0 caches nothing, whatever a rule says. */
 void config_policy(const struct config *c, const char *path, struct policy *ret);
+/* The same for a file that has two paths: a rule counts if it matches `path` or `alias` (the secret of a key, the target of a
+ * [map] name; NULL = none). */
+void config_policy_alias(const struct config *c, const char *path, const char *alias, struct policy *ret);
+/* Mode of the directory at `path`: the first rule that matches it and has dmode, else the mount's. */
+mode_t config_dir_mode(const struct config *c, const char *path);
+/* Who owns what no uid= or gid= of the mount decides. Before this call: the real ids of the process that loaded. The worker, which
+ * runs under another account, passes on the ids of the caller of mount. */
+void config_set_owner(struct config *c, uid_t uid, gid_t gid);
+/* Refuses what must not lie in our own mount (R23): EINVAL naming the option. `mountpoint` is canonical. */
+int config_check_mountpoint(const struct config *c, const char *mountpoint, struct sfs_err *err);
 /* Owner and mode of directories and of the mount's own files. */
 void config_dir_policy(const struct config *c, uid_t *ret_uid, gid_t *ret_gid, mode_t *ret_dmode);
 

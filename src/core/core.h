@@ -36,7 +36,7 @@ struct core_events {
 };
 
 /* Opens all back ends and starts them. A back end that is down is no error; a wrong location or option is. `c` passes to the core on
- * success. `mount_dir` is the mount point's path, for status. */
+ * success. `paths` and `env` stay the caller's and must live until core_free() (a reload opens more). */
 int core_open(struct config *c, const struct path_env *paths, const struct envstore *env, const struct core_events *ev,
 	struct core **ret, struct sfs_err *err);
 /* Waits until every local source has listed once, and every source if `all`, but not beyond `deadline` (boot time). The error is
@@ -48,6 +48,9 @@ int core_reload(struct core *core, struct config *c, struct sfs_err *err);
 void core_shutdown(struct core *core);
 void core_free(struct core *core);
 const struct config *core_config(struct core *core); /* valid until the next reload; only for fields that never change */
+/* Text for status: the mount point, and what this process could not do for its safety ("memory is not locked: ..."). Copied. */
+void core_set_mount_dir(struct core *core, const char *dir);
+void core_note(struct core *core, const char *text);
 
 /* --- names --- */
 struct dent *core_root(struct core *core); /* a reference */
@@ -71,6 +74,9 @@ struct core_attr {
 	uint64_t generation;  /* raised by purge: a new one means a new node */
 };
 void core_attr(struct core *core, struct dent *d, struct core_attr *ret);
+/* Attributes of a file that shows the whole secret `d` in a view (.json, .meta): as core_attr() for a file; for a multi-key secret those of
+ * the secret's own rule, with mode 0 when a rule for one of its keys differs (such a key may not be shown to the owner of the whole). */
+void core_view_attr(struct core *core, struct dent *d, struct core_attr *ret);
 
 /* From memory. 0 and a reference; -ENOENT; -ENOTDIR; -EAGAIN: the first listing (or the value that holds the keys) is still on its way:
  * wait with core_list(dir) and ask again. `name` is one component as under the mount. */
@@ -82,6 +88,7 @@ struct core_waiter {
 	void (*done)(struct core_waiter *w, const struct sfs_err *err); /* err NULL = well */
 	int64_t deadline;
 	struct core_waiter *prev, *next; /* private */
+	void *wait;                      /* private */
 	void *priv;
 };
 /* Waits until `dir` can be read from memory: for the first listing of the sources in and below it; starts a background listing when
@@ -107,6 +114,9 @@ bool core_fetch_cancel(struct core *core, struct waiter *w);
 /* The bytes that file `d` shows of payload `p` (its key, its [map] field): a new reference. Errors: ENOENT (no such key or field), EBADMSG,
  * EFBIG. */
 int core_select(struct core *core, const struct dent *d, struct payload *p, struct secret **ret, struct sfs_err *err);
+/* The bytes file `d` shows of the value held, fresh or not: a reference, with its serial and mtime (as core_attr); NULL without one. For LOOKUP
+ * and stat, not for readers. */
+struct secret *core_peek(struct core *core, struct dent *d, uint64_t *ret_serial, int64_t *ret_mtime);
 /* Drops value and remembered failures of a name (a multi-key secret goes as a whole). */
 void core_purge(struct core *core, struct dent *d);
 void core_set_ttl(struct core *core, struct dent *d, int64_t ttl);
@@ -128,6 +138,8 @@ struct text_waiter {
 	int64_t deadline;
 };
 void core_meta(struct core *core, struct dent *d, struct text_waiter *w);
+/* What the provider said, as far as it is in memory (the held value's, else the listing's): a JSON object appended, or nothing. */
+int core_meta_held(struct core *core, struct dent *d, struct buf *out);
 
 /* --- control files --- */
 enum control_file {

@@ -15,14 +15,25 @@
  * remembered for a full-jitter back-off, per entry and per source: random(0, min(cap, base * 2^n)), base 100 ms, cap 5 s.
  * A ttl of 0 keeps nothing: each fetch starts a flight or joins the running one, and its payload goes to its waiters only.
  *
- * Every entry has a generation. Purge, change and removal raise it; what a flight of an older generation brings goes to those who
- * waited but is not stored.
+ * Flights are numbered as they start. Purge and change raise the lowest number an entry accepts; what an older flight brings goes to
+ * those who waited but is not stored, and later readers do not join it. So an entry may have two flights in the air for a moment, never
+ * more: a third waits for the end of one.
+ *
+ * Outages: while the last fetch of an entry or source has just failed with a transient error, a stale value is served at once and
+ * fetched again in the background when the back-off is over. A source that failed five times in a row also fails names without a value
+ * while it backs off (freshness.h). Fetches that nobody waits for run four at a time per source and give way to readers.
+ *
+ * Never backwards (R64): an answer whose version differs from the one held and was created earlier is dropped and the held value served,
+ * unless the source reported a change, a FETCH_REFRESH asked, or a second answer a minute later says the same (a roll-back).
+ *
+ * A value leaves memory when its TTL and its stale time are over, by purge, by a permanent error, or for room.
  */
 #ifndef SFS_CORE_STORE_H
 #define SFS_CORE_STORE_H
 
 #include "backends/payload.h"
 #include "base/err.h"
+#include "core/heap.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,9 +49,10 @@ enum store_event {
 	STORE_REFRESHED, /* fetched again, unchanged */
 	STORE_ROTATED,   /* fetched again, and bytes or version differ: the serial changed */
 	STORE_PURGED,    /* purge, also of an entry without value */
-	STORE_EXPIRED,   /* the TTL ended without a new value */
+	STORE_EXPIRED,   /* the TTL ended without a new value; again when its stale time is over too and it is dropped */
 	STORE_EVICTED,   /* dropped for room */
-	STORE_GONE,      /* the source says there is no such secret (any more), or that we may not read it; the value was dropped */
+	STORE_GONE,      /* the source says there is no such secret (ENOENT, also without a value before), or another permanent error
+			    made us drop the value */
 	STORE_ERROR,     /* a fetch failed; nothing changed for readers that have a value */
 };
 
@@ -49,28 +61,32 @@ struct store_config {
 	int64_t negative_ttl;  /* seconds */
 	int64_t timeout;       /* seconds: deadline of one flight */
 	uint64_t node;         /* differs between nodes: spreads refresh times (R62) */
-	/* Called without locks, from any thread; `err` is NULL unless the event has one. May be NULL. */
+	/* Called without locks, from any thread, before the waiters of the same fetch; `err` is NULL unless the event has one. Two events
+	 * of one entry may arrive in either order: look at the entry, not at the event. May be NULL. */
 	void (*event)(void *arg, struct entry *e, enum store_event ev, const struct sfs_err *err);
 	void *arg;
 };
 
 int store_new(const struct store_config *conf, struct store **ret);
-/* All flights must have ended, all waiters been called. Entries still referenced are an error (asserted). */
+/* All sources detached, all waiters called. Entries still referenced are an error (asserted). A flight whose source never ended it keeps
+ * a little memory until it does. */
 void store_free(struct store *s);
 
 /* A source starts flights in other threads. `start` returns 0 and later calls flight_done() once (never from inside start), or
- * returns -errno (EBUSY: its queue is full) and does nothing. */
+ * returns -errno (EBUSY: its queue is full) and does nothing. It is called without locks. */
 struct source_ops {
 	int (*start)(void *arg, struct flight *f, struct sfs_err *err);
 };
 int source_new(struct store *s, const char *name, const struct source_ops *ops, void *arg, struct source **ret);
-/* Entries of the source must be gone or orphaned first (source_detach: all later fetches fail with ENODEV). */
+/* The source ends: running flights are abandoned (their waiters get ENODEV, flight_cancelled() is set, flight_done() is still due), later
+ * fetches fail with ENODEV, values held are dropped. When it returns `start` is not being called and never will be. */
 void source_detach(struct source *src);
-void source_unref(struct source *src);
+void source_unref(struct source *src); /* before store_free() */
 struct source_health {
 	uint64_t fetches, failures, joined; /* flights, failed flights, waiters that joined a running one */
 	int64_t last_ok_wall, last_error_wall;
 	struct sfs_err last_error;
+	uint64_t kept_newer;   /* answers dropped because an older version arrived late (R64) */
 	int64_t backoff_until; /* boot time; 0 = none */
 };
 void source_health(const struct source *src, struct source_health *ret);
@@ -80,13 +96,15 @@ const char *flight_name(const struct flight *f);
 const char *flight_version(const struct flight *f); /* NULL = current */
 int64_t flight_deadline(const struct flight *f);    /* boot time */
 const atomic_bool *flight_cancelled(const struct flight *f);
-/* Ends a flight: `p` (one reference, handed over) or `err` with a code, the other NULL. */
+/* Ends a flight: `p` (one reference, the only one, handed over) or `err` with a code, the other NULL. Fills in the version where the
+ * source has none. From any thread, also long after the store gave the flight up (a second after its deadline). */
 void flight_done(struct flight *f, struct payload *p, const struct sfs_err *err);
 
 /* How an entry is to be kept; from the policy of its name. */
 struct entry_policy {
 	int64_t ttl;   /* seconds, -1, 0 */
 	int64_t stale; /* seconds */
+	bool never_cache; /* the mount has ttl=0: nothing is kept whatever TTL the user sets */
 };
 
 /* The entry of (source, name, version or NULL), made if there is none; one reference for the caller. `pol` counts when it is made
@@ -102,14 +120,14 @@ const char *entry_name(const struct entry *e);
 
 /* A change of rules. Does not touch a TTL that a user set. */
 void entry_set_policy(struct entry *e, const struct entry_policy *pol);
-/* The user's TTL (xattr, control file); survives purge. */
+/* The user's TTL (xattr, control file): seconds, -1, 0; survives purge. */
 void entry_set_ttl(struct entry *e, int64_t ttl);
 bool entry_ttl_is_set(const struct entry *e);
 
 enum fetch_mode {
 	FETCH_CACHED,  /* what open wants: from memory if it may be, else fetched */
-	FETCH_REFRESH, /* fetch now although fresh; the old value is served to others meanwhile. Fails with the fetch's error
-			  even where a stale value exists */
+	FETCH_REFRESH, /* fetch now although fresh, or join the fetch that runs; the old value is served to others meanwhile.
+			  Ignores remembered failures. Fails with the fetch's error even where a stale value exists */
 	FETCH_NOCACHE, /* own flight, joined by nobody, stored nowhere */
 };
 
@@ -120,19 +138,21 @@ struct waiter {
 	void (*done)(struct waiter *w, struct payload *p, const struct sfs_err *err);
 	int64_t deadline; /* boot time: then ETIMEDOUT; the flight goes on for others and for the cache */
 	/* private */
+	enum fetch_mode mode;
+	struct heap_node timer;
 	struct waiter *prev, *next;
 	struct flight *flight;
-	size_t heap_index;
 };
 void store_fetch(struct store *s, struct entry *e, enum fetch_mode mode, struct waiter *w);
-/* True: done was not called and will not be. False: it was, or is about to be. A flight that nobody waits for any more is not stopped
- * unless it is FETCH_NOCACHE. */
+/* True: done was not called and will not be. False: it was, or is about to be in another thread: the waiter's memory must stay until then
+ * (so done, not the caller of cancel, frees it). A flight that nobody waits for any more is not stopped unless it is FETCH_NOCACHE. */
 bool store_cancel(struct store *s, struct waiter *w);
 
 /* Forgets the value and any remembered failure, wipes it when the last open file closes. */
 void store_purge(struct store *s, struct entry *e);
-/* The source says this entry may have changed: it counts as expired from now (open waits for the new value), and if it has a value a
- * flight starts at once so that a rotation is seen. */
+/* The source says this entry may have changed: it counts as expired from now (open waits for the new value), remembered failures are
+ * forgotten, and if it has a value a flight starts at once so that a rotation is seen. Without a value that is all (a new listing shows
+ * the name: R63). Values addressed by a fixed version do not change. */
 void store_changed(struct store *s, struct entry *e);
 
 enum entry_state { ENTRY_ABSENT, ENTRY_FRESH, ENTRY_REFRESHING, ENTRY_STALE, ENTRY_EXPIRED, ENTRY_FAILED };
@@ -153,6 +173,9 @@ void entry_info(const struct entry *e, struct entry_info *ret);
 struct payload *entry_peek(const struct entry *e);
 /* Calls `fn` for every entry that holds a value (a snapshot: entries are referenced while fn runs, without locks). */
 int store_each(struct store *s, int (*fn)(void *arg, struct entry *e), void *arg);
+/* Drops least recently read values that nobody has open until `bytes` of payload are free again. True if any was dropped: an allocation
+ * in the secret arena is worth a second try (R3). */
+bool store_make_room(struct store *s, size_t bytes);
 /* Bytes and number of values held, evictions so far. */
 void store_totals(const struct store *s, size_t *ret_bytes, size_t *ret_values, uint64_t *ret_evictions);
 

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Deadlines of what waits in the core itself (listings, versions, control files); values have theirs in the store. They are
+ * few and all of about the same length, so a list is enough: the thread looks at it at most every 20 ms.
+ */
+#include "core/core_priv.h"
+
+#include "base/clock.h"
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+#include <utlist.h>
+
+#define LOOK_EVERY (20 * NSEC_PER_MSEC)
+#define SLEEP_MAX  NSEC_PER_SEC /* CLOCK_BOOTTIME runs on in suspend, the condition's clock does not */
+
+void core_timer_arm(struct core *core, struct core_timer *t, int64_t deadline)
+{
+	t->deadline = deadline;
+	if (t->armed || deadline == CLOCK_NEVER)
+		return;
+	DL_APPEND(core->timers, t);
+	t->armed = true;
+	if (deadline < core->timer_wake)
+		pthread_cond_signal(&core->timer_cond);
+}
+
+bool core_timer_disarm(struct core *core, struct core_timer *t)
+{
+	if (!t->armed)
+		return false;
+	DL_DELETE(core->timers, t);
+	t->armed = false;
+	return true;
+}
+
+int64_t core_run_timers(struct core *core)
+{
+	int64_t next = CLOCK_NEVER, now = clock_boot();
+	struct core_timer *due = NULL, *t, *tmp;
+	pthread_mutex_lock(&core->lock);
+	core->timer_wake = now + LOOK_EVERY; /* what is armed from now on is seen then */
+	DL_FOREACH_SAFE(core->timers, t, tmp) {
+		if (t->deadline > now) {
+			next = t->deadline < next ? t->deadline : next;
+			continue;
+		}
+		core_timer_disarm(core, t);
+		DL_APPEND(due, t);
+	}
+	pthread_mutex_unlock(&core->lock);
+	while ((t = due)) {
+		DL_DELETE(due, t);
+		t->due(core, t);
+	}
+	return next;
+}
+
+static void sleep_until(struct core *core, int64_t next)
+{
+	struct timespec ts;
+	int64_t now = clock_boot(), left = next == CLOCK_NEVER ? SLEEP_MAX : next - now;
+	left = left > SLEEP_MAX ? SLEEP_MAX : left < LOOK_EVERY ? LOOK_EVERY : left;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	int64_t ns = ts.tv_nsec + left;
+	ts.tv_sec += ns / NSEC_PER_SEC;
+	ts.tv_nsec = ns % NSEC_PER_SEC;
+	pthread_mutex_lock(&core->lock);
+	core->timer_wake = now + left;
+	if (!core->shutdown)
+		pthread_cond_timedwait(&core->timer_cond, &core->lock, &ts);
+	pthread_mutex_unlock(&core->lock);
+}
+
+static void *timer_main(void *arg)
+{
+	struct core *core = arg;
+	for (;;) {
+		int64_t next = core_run_timers(core);
+		pthread_mutex_lock(&core->lock);
+		bool stop = core->shutdown;
+		pthread_mutex_unlock(&core->lock);
+		if (stop)
+			return NULL;
+		sleep_until(core, next);
+	}
+}
+
+int core_timer_start(struct core *core)
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are for the main thread */
+	int r = pthread_create(&core->timer_thread, NULL, timer_main, core);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	core->has_timer_thread = r == 0;
+	return -r;
+}
+
+void core_timer_stop(struct core *core)
+{
+	if (!core->has_timer_thread)
+		return;
+	pthread_mutex_lock(&core->lock);
+	pthread_cond_signal(&core->timer_cond);
+	pthread_mutex_unlock(&core->lock);
+	pthread_join(core->timer_thread, NULL);
+	core->has_timer_thread = false;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fetches: the store's flights become jobs of the instance's threads. */
+#include "core/instance_priv.h"
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include <errno.h>
+#include <string.h>
+
+struct get_job {
+	struct job job;
+	struct instance *in;
+	struct flight *flight;
+};
+
+static int call_get(
+	struct instance *in, struct flight *f, struct payload **ret, struct sfs_err *err)
+{
+	struct call call = {flight_deadline(f), flight_cancelled(f)};
+	struct get_request rq = {flight_name(f), flight_version(f)};
+	struct payload *p = NULL;
+	int r;
+
+	err_clear(err);
+	r = answer_code(in->conf.ops->get(in->state, &call, &rq, &p, err), err);
+	if (r < 0)
+		payload_unref(p);
+	else
+		r = answer_payload(in->conf.name, rq.name, &p, err);
+	if (r == 0)
+		*ret = p;
+	return r;
+}
+
+static int get(struct instance *in, struct flight *f, struct payload **ret, struct sfs_err *err)
+{
+	int r;
+
+	if (atomic_load(flight_cancelled(f)))
+		return err_set(err, ECANCELED, "nobody waits for it any more");
+	if (clock_boot() >= flight_deadline(f))
+		return err_set(err, ETIMEDOUT,
+			"its time was over before a thread was free: all wait for the source");
+	r = call_get(in, f, ret, err);
+	/* The arena may be full of values nobody needs now (R3). */
+	if (r == -ENOMEM && store_make_room(in->store, SFS_VALUE_MAX))
+		r = call_get(in, f, ret, err);
+	return r;
+}
+
+static void get_end(struct get_job *j, struct payload *p, struct sfs_err *err)
+{
+	const char *name = flight_name(j->flight);
+	char text[256];
+
+	if (!p)
+		err_prefix(err, "%s: get %s", j->in->conf.name,
+			text_escaped(text, sizeof(text), name, strlen(name)));
+	flight_done(j->flight, p, p ? NULL : err);
+	mem_free(j);
+}
+
+static void get_run(struct job *job)
+{
+	struct get_job *j = (struct get_job *)job;
+	struct payload *p = NULL;
+	struct sfs_err err = {0};
+
+	if (get(j->in, j->flight, &p, &err) < 0)
+		p = NULL;
+	get_end(j, p, &err);
+}
+
+static void get_drop(struct job *job)
+{
+	struct sfs_err err;
+
+	err_set(&err, ENODEV, "this source was closed");
+	get_end((struct get_job *)job, NULL, &err);
+}
+
+static int refused(struct instance *in, int r, struct sfs_err *err)
+{
+	if (r == -EBUSY)
+		return err_set(err, EBUSY, "%s: %d fetches are waiting already; try again later",
+			in->conf.name, SFS_QUEUE_MAX);
+	if (r == -ESHUTDOWN)
+		return err_set(err, ENODEV, "%s: this source was closed", in->conf.name);
+	return err_errno(err, -r, "%s: start a thread for a fetch", in->conf.name);
+}
+
+static int get_start(void *arg, struct flight *f, struct sfs_err *err)
+{
+	struct instance *in = arg;
+	struct get_job *j = mem_calloc(1, sizeof(*j));
+	int r;
+
+	if (!j)
+		return err_set(err, ENOMEM, "%s: out of memory", in->conf.name);
+	j->job.run = get_run;
+	j->job.drop = get_drop;
+	j->in = in;
+	j->flight = f;
+	r = pool_push(in->gets, &j->job);
+	if (r == 0)
+		return 0;
+	mem_free(j);
+	return refused(in, r, err);
+}
+
+const struct source_ops instance_source_ops = {.start = get_start};

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/store_priv.h"
+
+#include "base/cleanup.h"
+#include <assert.h>
+#include <errno.h>
+
+int store_new(const struct store_config *conf, struct store **ret)
+{
+	struct store *s = mem_calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	pthread_mutex_init(&s->lock, NULL);
+	s->refs = 1;
+	s->conf = *conf;
+	s->timer_fd = s->kick_fd = -1;
+	*ret = s;
+	return 0;
+}
+
+void store_unref(struct store *s)
+{
+	if (atomic_fetch_sub(&s->refs, 1) != 1)
+		return;
+	heap_clear(&s->timers);
+	pthread_mutex_destroy(&s->lock);
+	mem_free(s);
+}
+
+void store_free(struct store *s)
+{
+	struct entry *e, *tmp;
+
+	if (!s)
+		return;
+	store_stop_timer(s);
+	store_lock(s);
+	HASH_ITER (hh, s->entries, e, tmp) {
+		struct outbox box = {0};
+
+		assert(e->refs == 0);
+		e->user_set = false;
+		e->failed = false;
+		e->refs++;
+		entry_drop(e, &box);
+		entry_release(e);
+		store_unlock(s);
+		outbox_run(s, &box);
+		store_lock(s);
+	}
+	assert(!s->entries);
+	store_unlock(s);
+	store_unref(s);
+}
+
+void outbox_event(struct outbox *box, struct entry *e, enum store_event ev, bool with_err)
+{
+	assert(box->nevents < sizeof(box->events) / sizeof(box->events[0]));
+	e->refs++;
+	box->events[box->nevents].entry = e;
+	box->events[box->nevents].event = ev;
+	box->events[box->nevents].with_err = with_err;
+	box->nevents++;
+}
+
+static void run_events(struct store *s, struct outbox *box)
+{
+	for (unsigned i = 0; i < box->nevents; i++) {
+		struct entry *e = box->events[i].entry;
+
+		if (s->conf.event)
+			s->conf.event(s->conf.arg, e, box->events[i].event,
+				box->events[i].with_err ? &box->err : NULL);
+		entry_unref(e);
+	}
+	box->nevents = 0;
+}
+
+/* A waiter's memory is its owner's again as soon as done was called. */
+static void run_waiters(struct outbox *box)
+{
+	struct waiter *w = box->waiters, *next;
+
+	for (; w; w = next) {
+		struct payload *p = box->payload;
+
+		next = w->next;
+		if (!p && w->mode == FETCH_CACHED)
+			p = box->stale;
+		w->done(w, p, p ? NULL : &box->err);
+	}
+	box->waiters = NULL;
+}
+
+static void run_drops(struct outbox *box)
+{
+	for (unsigned i = 0; i < box->ndrop; i++)
+		payload_unref(box->drop[i]);
+	box->ndrop = 0;
+}
+
+static void deliver(struct store *s, struct outbox *box)
+{
+	run_events(s, box);
+	run_drops(box);
+	run_waiters(box);
+	payload_unref(box->payload);
+	payload_unref(box->stale);
+	box->payload = box->stale = NULL;
+}
+
+/* Hands one flight to its source. From here on it belongs to flight_done(), unless the source
+ * refuses. */
+static void start_one(struct store *s, struct flight *f, struct outbox *box)
+{
+	struct source *src = f->source;
+	struct sfs_err err = {0};
+	int r = src->ops->start(src->arg, f, &err);
+
+	if (r < 0 && !err.code)
+		err_errno(&err, -r, "%s: start a fetch", src->name);
+	store_lock(s);
+	if (r < 0)
+		flight_refuse(f, &err, box);
+	if (--src->starting == 0)
+		pthread_cond_broadcast(&src->idle);
+	source_release(src);
+	store_unlock(s);
+}
+
+/* A refused flight may set free the next one: a loop, so that a long queue costs no stack. */
+void outbox_run(struct store *s, struct outbox *box)
+{
+	struct flight *f = box->start;
+
+	run_events(s, box);
+	box->start = NULL;
+	while (f) {
+		struct outbox more = {0};
+		struct flight *next = f->next_start;
+
+		start_one(s, f, &more);
+		f = next;
+		if (more.start) {
+			struct flight *last = more.start;
+
+			while (last->next_start)
+				last = last->next_start;
+			last->next_start = f;
+			f = more.start;
+		}
+		more.start = NULL;
+		deliver(s, &more);
+	}
+	deliver(s, box);
+}
+
+/* The least recently read value; with `idle` one that only the cache holds. */
+static struct entry *victim(struct store *s, bool idle)
+{
+	struct entry *e = s->lru ? s->lru->prev : NULL; /* utlist: the head's prev is the tail */
+
+	while (idle && e && atomic_load(&e->payload->refs) != 1)
+		e = e == s->lru ? NULL : e->prev;
+	return e;
+}
+
+static void evict(struct store *s, struct entry *e, struct outbox *box)
+{
+	s->evictions++;
+	outbox_event(box, e, STORE_EVICTED, false);
+	entry_drop(e, box);
+}
+
+void store_trim(struct store *s)
+{
+	for (;;) {
+		struct outbox box = {0};
+		bool over;
+
+		store_lock(s);
+		over = s->bytes > s->conf.cache_bytes && s->lru;
+		if (over)
+			evict(s, victim(s, false), &box);
+		store_unlock(s);
+		if (!over)
+			return;
+		outbox_run(s, &box);
+	}
+}
+
+bool store_make_room(struct store *s, size_t bytes)
+{
+	size_t freed = 0;
+	bool any = false;
+
+	while (!any || freed < bytes) {
+		struct outbox box = {0};
+		struct entry *e;
+
+		store_lock(s);
+		e = victim(s, true);
+		if (e) {
+			freed += payload_size(e->payload);
+			evict(s, e, &box);
+		}
+		store_unlock(s);
+		if (!e)
+			break;
+		any = true;
+		outbox_run(s, &box);
+	}
+	return any;
+}
+
+static int snapshot(struct store *s, struct entry ***ret, size_t *ret_n)
+{
+	struct entry **v, *e;
+	size_t n = 0;
+
+	store_lock(s);
+	v = mem_calloc(s->values + 1, sizeof(struct entry *));
+	if (v) {
+		DL_FOREACH (s->lru, e) {
+			e->refs++;
+			v[n++] = e;
+		}
+	}
+	store_unlock(s);
+	if (!v)
+		return -ENOMEM;
+	*ret = v;
+	*ret_n = n;
+	return 0;
+}
+
+int store_each(struct store *s, int (*fn)(void *arg, struct entry *e), void *arg)
+{
+	_cleanup_free_ struct entry **v = NULL;
+	size_t n = 0;
+	int r = snapshot(s, &v, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (r == 0)
+			r = fn(arg, v[i]);
+		entry_unref(v[i]);
+	}
+	return r;
+}
+
+void store_totals(
+	const struct store *s, size_t *ret_bytes, size_t *ret_values, uint64_t *ret_evictions)
+{
+	struct store *m = (struct store *)s; /* its lock */
+
+	store_lock(m);
+	*ret_bytes = s->bytes;
+	*ret_values = s->values;
+	*ret_evictions = s->evictions;
+	store_unlock(m);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/store_priv.h"
+
+#include "base/text.h"
+#include <errno.h>
+
+/* Parks the waiter at a flight. */
+static int attach(struct flight *f, struct waiter *w)
+{
+	struct store *s = f->store;
+
+	if (w->deadline != CLOCK_NEVER) {
+		if (heap_reserve(&s->timers) < 0)
+			return -ENOMEM;
+		timer_set(s, &w->timer, w->deadline);
+	}
+	DL_APPEND(f->waiters, w);
+	w->flight = f;
+	return 0;
+}
+
+static void detach(struct waiter *w)
+{
+	struct store *s = w->flight->store;
+
+	if (w->timer.index) {
+		heap_remove(&s->timers, &w->timer);
+		heap_unreserve(&s->timers);
+	}
+	DL_DELETE(w->flight->waiters, w);
+	w->flight = NULL;
+}
+
+void waiter_take(struct waiter *w, struct outbox *box)
+{
+	detach(w);
+	LL_PREPEND(box->waiters, w);
+}
+
+static void answer(struct waiter *w, struct payload *p, struct outbox *box)
+{
+	box->payload = payload_ref(p);
+	LL_PREPEND(box->waiters, w);
+}
+
+static void no_memory(struct entry *e, struct waiter *w, struct outbox *box)
+{
+	char name[128];
+
+	err_set(&box->err, ENOMEM, "%s: get %s: out of memory", e->source->name,
+		text_escaped(name, sizeof(name), e->key, e->name_len));
+	LL_PREPEND(box->waiters, w);
+}
+
+/* The source's sentence is about the name that failed last; this one names the reader's. */
+static void answer_source_error(struct entry *e, struct waiter *w, struct outbox *box)
+{
+	const struct source *src = e->source;
+	char name[128];
+
+	err_set(&box->err, src->health.last_error.code,
+		"%s: get %s: not tried, the source failed %u times in a row; the last: %s",
+		src->name, text_escaped(name, sizeof(name), e->key, e->name_len), src->fails,
+		src->health.last_error.msg);
+	LL_PREPEND(box->waiters, w);
+}
+
+static void answer_entry_error(struct entry *e, struct waiter *w, struct outbox *box)
+{
+	if (e->error)
+		err_set(&box->err, e->error_code, "%s", e->error);
+	else
+		err_errno(&box->err, e->error_code, "%s: get a secret", e->source->name);
+	LL_PREPEND(box->waiters, w);
+}
+
+/* Waits at the flight of the entry, which is made if there is none. */
+static void join(struct entry *e, struct waiter *w, struct outbox *box)
+{
+	bool nocache = w->mode == FETCH_NOCACHE;
+	struct flight *f = nocache ? NULL : e->flight;
+	bool made = !f;
+
+	if (made)
+		f = flight_new(e, nocache);
+	if (!f || attach(f, w) < 0) {
+		no_memory(e, w, box);
+		if (f && made)
+			flight_refuse(f, &box->err, box);
+		return;
+	}
+	if (w->mode == FETCH_REFRESH)
+		f->asked = true;
+	if (made) {
+		flight_launch(f, box);
+		return;
+	}
+	e->source->health.joined++;
+	flight_wanted(f, box);
+}
+
+static void fetch_cached(struct entry *e, struct waiter *w, struct outbox *box)
+{
+	struct fresh_view v;
+	enum fresh_verdict verdict;
+
+	entry_view(e, clock_boot(), &v);
+	verdict = fresh_decide(&v);
+	if (verdict == FRESH_SERVE_REFRESH)
+		flight_background(e, box);
+	switch (verdict) {
+	case FRESH_SERVE:
+	case FRESH_SERVE_REFRESH:
+		entry_touch(e);
+		answer(w, e->payload, box);
+		break;
+	case FRESH_FAIL:
+		answer_entry_error(e, w, box);
+		break;
+	case FRESH_FAIL_SOURCE:
+		answer_source_error(e, w, box);
+		break;
+	case FRESH_FETCH:
+		join(e, w, box);
+		break;
+	}
+}
+
+void store_fetch(struct store *s, struct entry *e, enum fetch_mode mode, struct waiter *w)
+{
+	struct outbox box = {0};
+
+	w->mode = mode;
+	w->timer = (struct heap_node){.kind = TIMER_WAITER};
+	w->prev = w->next = NULL;
+	w->flight = NULL;
+	store_lock(s);
+	if (e->source->detached) {
+		err_set(&box.err, ENODEV, "%s: this source was closed", e->source->name);
+		LL_PREPEND(box.waiters, w);
+	} else if (mode == FETCH_CACHED) {
+		fetch_cached(e, w, &box);
+	} else {
+		join(e, w, &box);
+	}
+	store_unlock(s);
+	outbox_run(s, &box);
+}
+
+bool store_cancel(struct store *s, struct waiter *w)
+{
+	struct flight *f;
+
+	store_lock(s);
+	f = w->flight;
+	if (f)
+		detach(w);
+	if (f && f->nocache && !f->waiters)
+		atomic_store(&f->cancelled, true);
+	store_unlock(s);
+	return f;
+}
+
+/* A value whose time is not over is better than no answer: a provider that does not answer is one
+ * that cannot be reached. */
+void waiter_due(struct waiter *w, struct outbox *box)
+{
+	struct flight *f = w->flight;
+	struct entry *e = f->entry;
+	char name[128];
+
+	err_set(&box->err, ETIMEDOUT,
+		"%s: get %s: no answer within the reader's time; the fetch goes on",
+		e->source->name, text_escaped(name, sizeof(name), e->key, e->name_len));
+	if (!f->nocache && e->payload && clock_boot() < entry_drop_at(e))
+		box->stale = payload_ref(e->payload);
+	waiter_take(w, box);
+	if (f->nocache)
+		atomic_store(&f->cancelled, true);
+}
