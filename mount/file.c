@@ -41,28 +41,36 @@ static void open_name(struct park *p, struct secret *bytes, int64_t mtime)
 	file_reply_open(p->fs, p->req, p->inode, &p->fi, bytes, true);
 }
 
-/* A node that is one version (design section 4): the version it was bound to, or what LOOKUP handed
- * out a moment ago; else the caller is sent to look the name up again, and who comes back within a
- * second (a bind mount of the file, /dev/stdin) gets the name's current version. */
+/* A node that is one version; what happens to an outdated one is said at inode_outdated(). */
 static void open_version(struct park *p, struct payload *payload, struct secret *bytes)
 {
 	struct fs *fs = p->fs;
 	struct inode_state s;
-	struct secret *old;
+	struct secret *recent;
 	inode_state(fs, p->inode, &s);
-	if (!s.follows &&
-		inode_bind(fs, p->inode, payload->serial, bytes, payload->created) == BIND_SAME) {
+	if (s.follows) {
+		open_name(p, bytes, payload->created);
+		return;
+	}
+	if (inode_bind(fs, p->inode, payload->serial, bytes, payload->created, false) ==
+		BIND_SAME) {
 		file_reply_open(fs, p->req, p->inode, &p->fi, bytes, false);
-	} else if (!s.follows && (old = inode_recent(fs, p->inode))) {
+		return;
+	}
+	switch (inode_outdated(fs, p->inode, p->tid, &recent)) {
+	case OUTDATED_RECENT:
 		secret_unref(bytes);
-		file_reply_open(fs, p->req, p->inode, &p->fi, old, false);
-	} else if (!s.follows && inode_send_away(fs, p->inode, p->tid)) {
+		file_reply_open(fs, p->req, p->inode, &p->fi, recent, false);
+		break;
+	case OUTDATED_ESTALE:
 		secret_unref(bytes);
 		fuse_reply_err(p->req, ESTALE);
-	} else {
+		break;
+	case OUTDATED_FOLLOW:
 		notify_inode(
 			fs, p->inode); /* size and pages the kernel has are of the old version */
 		open_name(p, bytes, payload->created);
+		break;
 	}
 }
 

@@ -38,6 +38,7 @@ struct inodes {
 	struct inode_links *by_id, *by_key, *recent;
 	struct handle_links *handles;
 	uint64_t next_ino, next_handle;
+	struct sent_away away[64];
 };
 
 int inodes_new(struct fs *fs, struct inodes **ret)
@@ -319,26 +320,29 @@ static struct secret *set_recent(struct inodes *t, struct inode *in, struct secr
 	return old;
 }
 
-enum bind_result inode_bind(
-	struct fs *fs, struct inode *in, uint64_t serial, struct secret *bytes, int64_t mtime)
+enum bind_result inode_bind(struct fs *fs, struct inode *in, uint64_t serial, struct secret *bytes,
+	int64_t mtime, bool lookup)
 {
 	struct inodes *t = fs->inodes;
 	struct secret *old = NULL;
-	bool same, first;
+	bool same, first, made;
 	pthread_mutex_lock(&t->lock);
 	first = !t->recent;
-	if (in->serial == 0) {
+	made = in->serial == 0;
+	if (made) {
 		in->serial = serial;
 		in->size = secret_len(bytes);
 		in->mtime = mtime;
 		in->provisional = false;
 	}
 	same = in->serial == serial;
-	if (same)
+	if (same && (made || lookup))
 		old = set_recent(t, in, bytes);
+	else
+		first = false;
 	pthread_mutex_unlock(&t->lock);
 	secret_unref(old);
-	if (same && first)
+	if (first)
 		parks_kick(fs); /* there is something to sweep again */
 	return same ? BIND_SAME : BIND_OTHER;
 }
@@ -352,33 +356,47 @@ void inode_show(struct fs *fs, struct inode *in, uint64_t size, int64_t mtime)
 	pthread_mutex_unlock(&fs->inodes->lock);
 }
 
-struct secret *inode_recent(struct fs *fs, struct inode *in)
+static bool was_sent_away(const struct sent_away *a, pid_t tid, int64_t now)
 {
-	struct secret *s = NULL;
-	pthread_mutex_lock(&fs->inodes->lock);
-	if (in->recent && clock_boot() < in->recent_until)
-		s = secret_ref(in->recent);
-	pthread_mutex_unlock(&fs->inodes->lock);
-	return s;
+	for (size_t i = 0; i < sizeof(a->who) / sizeof(a->who[0]); i++)
+		if (a->who[i].tid == tid && now < a->who[i].until)
+			return true;
+	return false;
 }
 
-bool inode_send_away(struct fs *fs, struct inode *in, int tid)
+static void send_away(struct sent_away *a, pid_t tid, int64_t now)
+{
+	const unsigned slot = a->next++ % (sizeof(a->who) / sizeof(a->who[0]));
+	a->who[slot].tid = tid;
+	a->who[slot].until = clock_after(now, ESTALE_SECONDS);
+}
+
+/* The table's own list of threads that were sent away from anywhere: one slot a thread by its
+ * number. */
+static struct sent_away *away_anywhere(struct inodes *t, pid_t tid)
+{
+	return &t->away[(unsigned)tid % (sizeof(t->away) / sizeof(t->away[0]))];
+}
+
+enum outdated inode_outdated(struct fs *fs, struct inode *in, pid_t tid, struct secret **ret_recent)
 {
 	const int64_t now = clock_boot();
-	bool away = true;
-	pthread_mutex_lock(&fs->inodes->lock);
-	for (size_t i = 0; i < sizeof(in->estale) / sizeof(in->estale[0]); i++)
-		if (in->estale[i].tid == tid && now < in->estale[i].until)
-			away = false;
-	if (away) {
-		unsigned slot = in->estale_next++ % (sizeof(in->estale) / sizeof(in->estale[0]));
-		in->estale[slot].tid = tid;
-		in->estale[slot].until = clock_after(now, ESTALE_SECONDS);
-	} else {
+	struct inodes *t = fs->inodes;
+	enum outdated r = OUTDATED_ESTALE;
+	pthread_mutex_lock(&t->lock);
+	if (was_sent_away(&in->away, tid, now)) {
 		in->follows = true;
+		r = OUTDATED_FOLLOW;
+	} else if (was_sent_away(away_anywhere(t, tid), tid, now) && in->recent &&
+		   now < in->recent_until) {
+		*ret_recent = secret_ref(in->recent);
+		r = OUTDATED_RECENT;
+	} else {
+		send_away(&in->away, tid, now);
+		send_away(away_anywhere(t, tid), tid, now);
 	}
-	pthread_mutex_unlock(&fs->inodes->lock);
-	return away;
+	pthread_mutex_unlock(&t->lock);
+	return r;
 }
 
 void inode_drop_recent(struct fs *fs, struct inode *in)

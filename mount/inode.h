@@ -26,6 +26,15 @@ enum view {
 	VIEW_N
 };
 
+/* Threads that got ESTALE, the latest ones. */
+struct sent_away {
+	struct {
+		pid_t tid;
+		int64_t until;
+	} who[4];
+	unsigned next;
+};
+
 struct inode {
 	/* fixed */
 	uint64_t ino;
@@ -49,12 +58,8 @@ struct inode {
 	struct secret *recent; /* its bytes for a second after LOOKUP handed it out, so that the
 				  OPEN that follows finds them */
 	int64_t recent_until;
-	struct buf pending; /* control file: the unfinished last line of a long write */
-	struct {
-		int tid;
-		int64_t until;
-	} estale[4]; /* threads that were sent away with ESTALE lately */
-	unsigned estale_next;
+	struct buf pending;    /* control file: the unfinished last line of a long write */
+	struct sent_away away; /* threads that were sent away from here lately */
 
 	/* private */
 	struct inode_links *links;
@@ -100,17 +105,22 @@ enum bind_result {
 	BIND_SAME,  /* the inode is this version (perhaps from now on) */
 	BIND_OTHER, /* it is another version */
 };
-/* Binds an unbound inode to a version, or compares. Remembers `bytes` as recent when it is the
- * same. */
-enum bind_result inode_bind(
-	struct fs *fs, struct inode *in, uint64_t serial, struct secret *bytes, int64_t mtime);
+/* Binds an unbound inode to a version, or compares. A version handed out by LOOKUP, or just bound,
+ * has its bytes remembered as recent. */
+enum bind_result inode_bind(struct fs *fs, struct inode *in, uint64_t serial, struct secret *bytes,
+	int64_t mtime, bool lookup);
 /* Sets what stat shows for a node that follows the name. */
 void inode_show(struct fs *fs, struct inode *in, uint64_t size, int64_t mtime);
-/* The bytes of the version LOOKUP handed out less than a second ago: a reference or NULL. */
-struct secret *inode_recent(struct fs *fs, struct inode *in);
-/* True once per thread and second: answer ESTALE. False: it came back, serve it; the node follows
- * the name from now on. */
-bool inode_send_away(struct fs *fs, struct inode *in, int tid);
+
+/* What to do with an OPEN on a version that is no longer the current one (design section 4). The
+ * caller is sent away with ESTALE, which makes the kernel look the name up again. If what it then
+ * opens is outdated again, it gets the bytes LOOKUP handed out less than a second ago, so that
+ * rotations faster than lookups never show as an error. Who comes back to the same node within a
+ * second has no name to look up (a bind mount of the file, /dev/stdin): the node follows the name
+ * from now on. */
+enum outdated { OUTDATED_ESTALE, OUTDATED_RECENT, OUTDATED_FOLLOW };
+enum outdated inode_outdated(
+	struct fs *fs, struct inode *in, pid_t tid, struct secret **ret_recent);
 /* Drops recent bytes now (purge, expiry). */
 void inode_drop_recent(struct fs *fs, struct inode *in);
 /* Drops recent bytes that are over their second; returns false when none are left. Called by the

@@ -170,7 +170,7 @@ static struct inode *tree_file(struct fs *fs, struct inode_key *key)
 			break;
 		inode_state(fs, in, &s);
 		if (in->generation == a.generation &&
-			(bytes ? inode_bind(fs, in, serial, bytes, mtime) == BIND_SAME
+			(bytes ? inode_bind(fs, in, serial, bytes, mtime, true) == BIND_SAME
 			       : s.serial == 0 || s.serial == a.serial))
 			break;
 		inode_supersede(fs, in);
@@ -339,7 +339,8 @@ static void getattr_confirmed(struct waiter *w, struct payload *payload, const s
 		if (r < 0) {
 			fuse_reply_err(p->req, -r);
 		} else {
-			inode_bind(p->fs, p->inode, payload->serial, bytes, payload->created);
+			inode_bind(
+				p->fs, p->inode, payload->serial, bytes, payload->created, false);
 			node_reply_attr(p->fs, p->req, p->inode);
 		}
 		secret_unref(bytes);

@@ -216,6 +216,8 @@ static void *serve(void *arg)
 		int r = fuse_session_receive_buf(fs->se, &buf);
 		if (r == -EINTR || r == -EAGAIN)
 			continue;
+		if (r < 0) /* 0: unmounted */
+			log_error("reading a request: %s", strerror(-r));
 		if (r <= 0)
 			break;
 		fuse_session_process_buf(fs->se, &buf);

@@ -196,6 +196,7 @@ static int open_core(struct worker *w, struct sfs_err *err)
 		config_free(c);
 		return r;
 	}
+	core_set_mount_dir(w->fs.core, w->argv[ARG_MOUNTPOINT]);
 	return core_wait_listed(w->fs.core, wait != 0,
 		clock_after(clock_boot(), wait > timeout ? wait : timeout), err);
 }

@@ -174,6 +174,7 @@ static int write_var(int fd, const struct env_var *v)
 
 int envstore_memfd(const struct envstore *s, int *ret_fd, struct sfs_err *err)
 {
+	char path[40];
 	_cleanup_close_ int fd = memfd_create("secretfs-env", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return err_errno(err, errno, "make a memory file for the environment variables");
@@ -183,11 +184,13 @@ int envstore_memfd(const struct envstore *s, int *ret_fd, struct sfs_err *err)
 			return err_errno(err, -r, "write environment variable %s to a memory file",
 				s->vars[i].name);
 	}
-	if (lseek(fd, 0, SEEK_SET) < 0 ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) <
-			0)
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
 		return err_errno(err, errno, "seal the memory file of the environment variables");
-	*ret_fd = take_fd(fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	int reader = open(path, O_RDONLY | O_CLOEXEC); /* from its start, and not for writing */
+	if (reader < 0)
+		return err_errno(err, errno, "open the memory file of the environment variables");
+	*ret_fd = reader;
 	return 0;
 }
 

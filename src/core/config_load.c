@@ -295,7 +295,7 @@ static int load_bare(struct config *c, const char *source, const char *options, 
 /* What decides over all secrets must not be writable by others (R55). */
 static int check_owner(int fd, const char *file, struct stat *ret, struct sfs_err *err)
 {
-	struct stat st;
+	struct stat st = {0};
 	if (fstat(fd, &st) < 0)
 		return err_errno(err, errno, "config file %s", file);
 	if (st.st_uid != 0 && st.st_uid != getuid())
@@ -327,7 +327,7 @@ static int load_file(struct config *c, const char *source, const char *options,
 	_cleanup_(buf_clear) struct buf text = BUF_SECRET_INIT(SFS_CONFIG_MAX);
 	_cleanup_free_ char *canonical = NULL;
 	_cleanup_close_ int fd = -1;
-	struct stat st;
+	struct stat st = {0};
 	int r = path_open_file(paths, source, &canonical, &fd, err);
 	if (r < 0)
 		return err_prefix(err, "config file");

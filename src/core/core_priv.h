@@ -255,15 +255,10 @@ bool core_timer_disarm(struct core *core, struct core_timer *t);               /
 /* Runs what is due and returns the next deadline. Tests with a fake clock call it themselves. */
 int64_t core_run_timers(struct core *core);
 
-/* --- status.c --- */
+/* --- core_control.c --- */
 
+/* Keeps the sentence for status. */
 void core_error_note(struct core *core, const struct sfs_err *err);
-int status_json(struct core *core, struct buf *out);
-int status_metrics(struct core *core, struct buf *out);
-int status_cached(struct core *core, struct buf *out);
-int status_ttls(struct core *core, struct buf *out);
-/* The names below `dir`, one a line as arguments of control files. */
-int status_names(struct core *core, struct buf *out);
 
 /* --- core_job.c --- */
 void core_jobs_abort(struct core *core);

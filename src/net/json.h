@@ -8,7 +8,7 @@
  *
  * Refused: anything outside the grammar, depth over SFS_JSON_DEPTH, more than SFS_JSON_ELEMENTS nodes, invalid UTF-8,
  * lone surrogates, raw control characters in strings, bytes after the document, a byte order mark; and, unless
- * JSON_LAST_WINS, two equal keys in one object.
+ * JSON_LAST_WINS, two equal keys in one object and \u0000 in a key (the caller then skips what it cannot name).
  */
 #ifndef SFS_NET_JSON_H
 #define SFS_NET_JSON_H

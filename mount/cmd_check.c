@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* secretfs check: opens a source without mounting it and says step by step how far it gets. Never
+ * shows a value. */
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/envstore.h"
+#include "base/harden.h"
+#include "base/text.h"
+#include "core/config.h"
+#include "core/instance.h"
+#include "core/store.h"
+#include "mount/cli.h"
+#include "mount/launch.h"
+#include <errno.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_SHOWN 256
+
+extern char **environ;
+
+/* What one back end is checked with. */
+struct check {
+	const struct config *conf;
+	struct envstore *env;
+	struct path_env paths;
+	struct store *store;
+	int64_t timeout; /* seconds */
+};
+
+/* A call in a worker thread, awaited here. */
+struct awaited {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool over;
+	struct sfs_err err; /* code 0 = well */
+	size_t parts, bytes;
+};
+
+#define AWAITED_INIT                                                                \
+	{                                                                           \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER \
+	}
+
+struct list_call {
+	struct instance_call call; /* first: the callback gets its address */
+	struct awaited a;
+};
+
+struct value_call {
+	struct waiter waiter; /* first, as above */
+	struct awaited a;
+};
+
+static void finish(struct awaited *a, const struct sfs_err *err)
+{
+	pthread_mutex_lock(&a->lock);
+	if (err)
+		a->err = *err;
+	a->over = true;
+	pthread_cond_signal(&a->cond);
+	pthread_mutex_unlock(&a->lock);
+}
+
+/* The calls carry deadlines, so this ends. */
+static int await(struct awaited *a, struct sfs_err *err)
+{
+	pthread_mutex_lock(&a->lock);
+	while (!a->over)
+		pthread_cond_wait(&a->cond, &a->lock);
+	pthread_mutex_unlock(&a->lock);
+	if (a->err.code == 0)
+		return 0;
+	*err = a->err;
+	return -a->err.code;
+}
+
+static void listed(struct instance_call *c, const struct sfs_err *err)
+{
+	finish(&((struct list_call *)c)->a, err);
+}
+
+static void fetched(struct waiter *w, struct payload *p, const struct sfs_err *err)
+{
+	struct awaited *a = &((struct value_call *)w)->a;
+	if (p) {
+		a->parts = p->nparts;
+		a->bytes = payload_size(p);
+	}
+	finish(a, err);
+}
+
+static void step(const char *what, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void step(const char *what, const char *fmt, ...)
+{
+	va_list ap;
+	printf("  %-10s ", what);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+}
+
+static int step_failed(const char *what, const struct sfs_err *err)
+{
+	step(what, "no: %s", err->msg);
+	return -1;
+}
+
+/* Who we are to the source: for a file its owner decides, for variables the caller. */
+static void say_principal(const struct backend_conf *b)
+{
+	char owner[64] = "";
+	struct stat st;
+	if ((b->ops->flags & BACKEND_LOCATION_PATH) && stat(b->location, &st) == 0) {
+		const struct passwd *pw = getpwuid(st.st_uid);
+		snprintf(owner, sizeof(owner), "%ju", (uintmax_t)st.st_uid);
+		step("principal", "file owner %s, mode %04o", pw ? pw->pw_name : owner,
+			(unsigned)(st.st_mode & 07777));
+	} else if (b->ops->flags & BACKEND_LOCATION_ENV) {
+		step("principal", "the environment of this command");
+	} else if (b->ops->flags & BACKEND_LOCAL) {
+		step("principal", "none needed");
+	}
+}
+
+static int check_list(const struct check *k, struct instance *in, struct listing **ret)
+{
+	struct list_call lc = {.call = {.done = listed}, .a = AWAITED_INIT};
+	struct sfs_err err = {0};
+	lc.call.deadline = clock_after(clock_boot(), k->timeout);
+	int r = instance_list(in, NULL, &lc.call, &err);
+	if (r == 0)
+		r = await(&lc.a, &err);
+	if (r < 0)
+		return step_failed("listing", &err);
+	step("listing", "allowed: %zu name%s%s", lc.call.listing->n,
+		lc.call.listing->n == 1 ? "" : "s",
+		lc.call.listing->skipped ? ", and some that are unusable" : "");
+	*ret = lc.call.listing;
+	return 0;
+}
+
+static int check_read(const struct check *k, struct instance *in, const char *name)
+{
+	struct value_call vc = {.waiter = {.done = fetched}, .a = AWAITED_INIT};
+	const struct entry_policy keep = {.ttl = 0};
+	char shown[NAME_SHOWN];
+	struct sfs_err err = {0};
+	struct entry *e = store_entry(k->store, instance_source(in), name, NULL, &keep);
+	if (!e) {
+		err_set(&err, ENOMEM, "out of memory");
+		return step_failed("reading", &err);
+	}
+	vc.waiter.deadline = clock_after(clock_boot(), k->timeout);
+	store_fetch(k->store, e, FETCH_NOCACHE, &vc.waiter);
+	int r = await(&vc.a, &err);
+	entry_unref(e);
+	text_escaped(shown, sizeof(shown), name, strlen(name));
+	if (r < 0) {
+		err_prefix(&err, "%s", shown);
+		return step_failed("reading", &err);
+	}
+	if (vc.a.parts == 1)
+		step("reading", "allowed: %s, %zu byte%s", shown, vc.a.bytes,
+			vc.a.bytes == 1 ? "" : "s");
+	else
+		step("reading", "allowed: %s, %zu keys with %zu bytes", shown, vc.a.parts,
+			vc.a.bytes);
+	return 0;
+}
+
+static int check_opened(const struct check *k, const struct backend_conf *b, struct instance *in)
+{
+	struct listing *l;
+	step("opened", "yes");
+	say_principal(b);
+	int r = check_list(k, in, &l);
+	if (r < 0)
+		return r;
+	if (l->n)
+		r = check_read(k, in, l->items[0].name);
+	else
+		step("reading", "nothing to read");
+	listing_unref(l);
+	return r;
+}
+
+static int check_backend(const struct check *k, const struct backend_conf *b)
+{
+	const struct instance_events events = {0};
+	struct sfs_err err = {0};
+	struct instance *in;
+	printf("%s: %s%s%s\n", b->name, b->ops->name, *b->location ? ":" : "", b->location);
+	if (instance_open(b, &k->paths, k->env, k->store, k->timeout, &events, &in, &err) < 0)
+		return step_failed("opened", &err);
+	int r = check_opened(k, b, in);
+	instance_close(in);
+	return r;
+}
+
+static int take_environment(const struct config *c, struct envstore **ret, struct sfs_err *err)
+{
+	char **patterns;
+	size_t n = 0;
+	int r = config_env(c, &patterns, err);
+	if (r < 0)
+		return r;
+	while (patterns && patterns[n])
+		n++;
+	r = envstore_take(environ, (const char *const *)patterns, n, ret, err);
+	for (size_t i = 0; i < n; i++)
+		mem_free(patterns[i]);
+	mem_free(patterns);
+	return r;
+}
+
+static int check_all(struct check *k, struct sfs_err *err)
+{
+	const struct store_config sc = {.cache_bytes = SFS_VALUE_MAX, .timeout = k->timeout};
+	int r = take_environment(k->conf, &k->env, err);
+	if (r < 0)
+		return r;
+	r = store_new(&sc, &k->store);
+	if (r == 0)
+		r = store_start_timer(k->store);
+	if (r < 0)
+		err_errno(err, -r, "cache");
+	int failed = 0;
+	for (size_t i = 0; r == 0 && i < k->conf->nbackends; i++)
+		failed |= check_backend(k, &k->conf->backends[i]);
+	if (k->store) {
+		store_stop_timer(k->store);
+		store_free(k->store);
+	}
+	envstore_free(k->env);
+	return r < 0 ? r : failed;
+}
+
+static int run_check(const struct cli_args *a)
+{
+	struct check k = {.paths = {.covered_fd = -1}};
+	struct sfs_err err = {0};
+	struct config *c;
+	_cleanup_free_ char *options = cli_joined(a, "options");
+	_cleanup_free_ char *source = launch_source(a->argv[0]);
+	if (!options || !source)
+		err_set(&err, ENOMEM, "options: out of memory, or longer than %d bytes",
+			SFS_OPTION_MAX);
+	if (err.code || harden_no_dump(&err) < 0 ||
+		config_load(source, options, &k.paths, &c, &err) < 0)
+		return cli_fail(&err, CLI_FAILED);
+	puts("options: ok");
+	k.conf = c;
+	k.timeout = opt_duration(&c->mount, &config_mount_options, "timeout");
+	int r = check_all(&k, &err);
+	config_free(c);
+	if (r < 0 && err.code)
+		cli_fail(&err, CLI_FAILED);
+	return r < 0 ? CLI_FAILED : CLI_OK;
+}
+
+static const struct cli_flag check_flags[] = {
+	{'o', "options", "OPTIONS", "The options the mount would get."},
+	{0},
+};
+
+const struct cli_command cmd_check = {
+	.name = "check",
+	.args = "[-o OPTIONS] SOURCE",
+	.summary = "Try a source without mounting it",
+	.help = "Says step by step whether the options are right, the source opens, who we are to "
+		"it, and whether listing and "
+		"reading are allowed; of the first secret it shows name and length, never the "
+		"value. Exit code 0 if all of it "
+		"worked, else 1.",
+	.flags = check_flags,
+	.min = 1,
+	.max = 1,
+	.run = run_check,
+};

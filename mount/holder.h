@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * secretfs-holder: the privileged process of a mount. It opens /dev/fuse, mounts, starts the worker
+ * with the descriptor and without any privilege, opens for it what lies below the directories fixed
+ * at mount, and unmounts at the end. It parses nothing that comes from a provider, and links
+ * src/base only.
+ *
+ * The worker's descriptors: 0 /dev/null, 1 and 2 the log, 3 /dev/fuse, 4 the hold socket
+ * (base/hold.h), 5 the directory that the mount covers. Its last argument is the device number of
+ * the mount, "MAJOR:MINOR".
+ */
+#ifndef SFS_MOUNT_HOLDER_H
+#define SFS_MOUNT_HOLDER_H
+
+#include "base/envstore.h"
+#include "base/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The command line. Strings point into argv, which must not move. */
+struct holder_opts {
+	const char *mountpoint, *source;
+	uid_t uid;
+	gid_t gid;
+	bool nonempty;
+	const char **allow; /* owned array */
+	size_t nallow;
+	const char **env; /* owned array */
+	size_t nenv;
+	const char *log;  /* "stderr", "syslog" or an absolute path */
+	int ready_fd;	  /* -1 = none: in the foreground */
+	uint64_t memlock; /* bytes for the worker, 0 = as it is */
+	char **worker;	  /* its command line, NULL-terminated */
+	int nworker;
+};
+
+/* Errors: EINVAL with the sentence; ret->ready_fd is set even then. */
+int holder_options(int argc, char **argv, struct holder_opts *ret, struct sfs_err *err);
+void holder_options_clear(struct holder_opts *o);
+
+/* What is mounted, known by its device number: another mount on top of it is never taken for it. */
+struct holder_mount {
+	char *point; /* canonical, owned */
+	const char *source;
+	dev_t dev;   /* 0 = not mounted */
+	int fuse_fd; /* the holder gives it up once the worker has it */
+	int covered_fd;
+};
+
+/* Finds or makes the directory, detaches dead mounts of ours from it, and refuses what must not be
+ * covered. Fills point and covered_fd. */
+int holder_prepare(struct holder_mount *m, const struct holder_opts *o, struct sfs_err *err);
+/* Opens /dev/fuse and mounts. On error nothing stays mounted. */
+int holder_attach(struct holder_mount *m, struct sfs_err *err);
+/* True if our mount is still there (also when moved). */
+bool holder_is_attached(const struct holder_mount *m);
+/* umount2(2) of just our mount with `flags`. -EBUSY also when another mount lies on top of it. */
+int holder_umount(const struct holder_mount *m, int flags, struct sfs_err *err);
+void holder_mount_clear(struct holder_mount *m);
+
+/* Starts the worker. `log_fd` becomes its 1 and 2. *ret_sock is the holder's end of the hold
+ * socket, not blocking. A worker that cannot be executed says so there with HOLD_FAILED. */
+int holder_spawn(const struct holder_opts *o, const struct holder_mount *m, int log_fd,
+	pid_t *ret_pid, int *ret_sock, struct sfs_err *err);
+
+/* Opens things for the worker in a thread of its own, because a file system may take its time. */
+struct holder_server;
+struct hold_msg;
+int holder_server_start(const struct holder_opts *o, const struct holder_mount *m,
+	const struct envstore *vars, int sock, struct holder_server **ret, struct sfs_err *err);
+/* Hands over a request; too many at once are answered with EBUSY. */
+void holder_server_pass(struct holder_server *s, const struct hold_msg *m);
+/* Ends the thread and frees. False if it hangs in a file system: then all it uses must stay. */
+bool holder_server_stop(struct holder_server *s);
+
+/* Runs until the mount is gone; the exit code. */
+int holder_run(struct holder_opts *o, struct holder_mount *m, const struct envstore *vars,
+	int log_fd, int stderr_fd);
+
+/* Tells whoever started us why there is no mount: "E <errno> <sentence>" on ready-fd, else on
+ * standard error. */
+void holder_report(int ready_fd, int stderr_fd, const struct sfs_err *err);
+
+#endif
