@@ -268,5 +268,5 @@ int client_write(const struct client *c, const char *control, const char *text, 
 		/* After an error the next lines still count: named lines are all tried. */
 		done += w > 0 ? (size_t)w : n;
 	}
-	return first ? control_error(c, path, first, err) : 0;
+	return first ? err_errno(err, first, "%s", path) : 0;
 }

@@ -69,15 +69,23 @@ static int make_lines(
 	return r;
 }
 
-/* What a run left behind: "done/total", then one line per failure. */
-static void show_failures(const struct client *c, const char *control)
+/* What a run left behind: "done/total", then one line per failure. Returns how many there were. */
+static size_t show_failures(const struct client *c, const char *control)
 {
 	_cleanup_(buf_clear) struct buf text = BUF_INIT(CLIENT_TEXT_MAX);
-	if (client_read(c, control, &text, NULL) < 0 || !text.len)
-		return;
-	const char *line = strchr(text.data, '\n');
-	if (line && line[1])
-		fputs(line + 1, stderr);
+	char shown[SFS_ERR_MAX];
+	size_t n = 0;
+	if (client_read(c, control, &text, NULL) < 0)
+		return 0;
+	const char *line = strchr(buf_text(&text), '\n');
+	while (line && *++line) {
+		size_t len = strcspn(line, "\n");
+		fprintf(stderr, "secretfs: %s: %s\n", control,
+			text_escaped(shown, sizeof(shown), line, len));
+		line = line[len] ? line + len : NULL;
+		n++;
+	}
+	return n;
 }
 
 /* Why the last write failed, as the mount saw it; false if it does not say. */
@@ -101,11 +109,12 @@ static int run_lines(
 {
 	_cleanup_(buf_clear) struct buf why = BUF_INIT(SFS_ERR_MAX);
 	int r = client_write(c, control, buf_text(lines), lines->len, err);
-	if (r < 0 && r != -EACCES && r != -EINTR && control_sentence(c, &why))
+	if (r < 0 && r != -EINTR && control_sentence(c, &why))
 		return err_set(err, -r, "%s", buf_text(&why));
 	return r;
 }
 
+/* 0, or -errno with `err` set unless the failures were shown one by one. */
 static int command(const struct cli_args *a, struct sfs_err *err)
 {
 	const char *control = a->cmd->name;
@@ -122,15 +131,19 @@ static int command(const struct cli_args *a, struct sfs_err *err)
 	r = run_lines(&c, control, &lines, err);
 	if (drawn)
 		progress_stop(&bar);
-	if (fetches)
-		show_failures(&c, control);
+	/* After EINVAL nothing ran, and what the file shows is of an older write. */
+	if (fetches && r != -EINVAL && show_failures(&c, control) > 0)
+		err_clear(err);
 	return r;
 }
 
 static int run_command(const struct cli_args *a)
 {
 	struct sfs_err err = {0};
-	return command(a, &err) < 0 ? cli_fail(&err, CLI_FAILED) : CLI_OK;
+	int r = command(a, &err);
+	if (r < 0 && err.code)
+		cli_fail(&err, CLI_FAILED);
+	return r < 0 ? CLI_FAILED : CLI_OK;
 }
 
 /* The columns of a line that are separated by tabs; returns their number. */

@@ -64,9 +64,8 @@ static void say_users(const char *point, dev_t dev)
 	if (n == MOUNT_USERS_MAX)
 		fputs("  and perhaps more\n", stderr);
 	if (n == 0 && err.code == 0)
-		fputs("  no process that may be looked at holds it: another user's (try as root), "
-		      "a "
-		      "mount below it, or another mount namespace\n",
+		fputs("  by no process that can be seen from here: another user's (try as root), "
+		      "a mount below it, or another mount namespace\n",
 			stderr);
 	mount_users_free(users, n);
 }
@@ -76,11 +75,9 @@ static void say_busy(const char *point, dev_t dev)
 	fprintf(stderr, "secretfs: %s is busy:\n", point);
 	say_users(point, dev);
 	fputs("End these and try again, or use one of:\n"
-	      "  -l  detach it now: the path is free at once, who has files open keeps them, and "
-	      "the "
-	      "worker ends at the last close\n"
-	      "  -f  make every request that waits for the source fail first; open files stay "
-	      "busy\n",
+	      "  -l  detach it now: the path is free at once, who has files open keeps them,\n"
+	      "      and the worker ends at the last close\n"
+	      "  -f  end it now: every request fails, also reads of files that are open\n",
 		stderr);
 }
 

@@ -262,8 +262,11 @@ static int learn_device(struct holder_mount *m, struct sfs_err *err)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(e[i].point, m->point) == 0 && strcmp(e[i].type, MOUNT_TYPE) == 0)
+		if (strcmp(e[i].point, m->point) == 0 && strcmp(e[i].type, MOUNT_TYPE) == 0) {
 			m->dev = e[i].dev;
+			m->id = e[i].id;
+		}
+	m->unique = mount_unique_id(m->point);
 	mountinfo_free(e, n);
 	if (m->dev == 0)
 		return err_set(err, ENOENT,
@@ -293,21 +296,24 @@ int holder_attach(struct holder_mount *m, struct sfs_err *err)
 	return r;
 }
 
-/* Our entry: at its place, else wherever it was moved; binds of it elsewhere are not ours to end.
- */
+static bool is_ours(const struct holder_mount *m, const struct mount_entry *e, size_t n, size_t i)
+{
+	if (e[i].dev != m->dev || e[i].id != m->id || strcmp(e[i].type, MOUNT_TYPE) != 0 ||
+		strcmp(e[i].root, "/") != 0)
+		return false;
+	/* What is covered cannot be asked for its number. */
+	return !m->unique || mountinfo_top(e, n, e[i].point) != &e[i] ||
+	       mount_unique_id(e[i].point) == m->unique;
+}
+
+/* Our entry, wherever it was moved; binds of it elsewhere are other mounts, and not ours to end. */
 static const struct mount_entry *find_ours(
 	const struct holder_mount *m, const struct mount_entry *e, size_t n)
 {
-	const struct mount_entry *moved = NULL;
-	for (size_t i = 0; i < n; i++) {
-		if (e[i].dev != m->dev || strcmp(e[i].root, "/") != 0)
-			continue;
-		if (strcmp(e[i].point, m->point) == 0)
+	for (size_t i = 0; i < n; i++)
+		if (is_ours(m, e, n, i))
 			return &e[i];
-		if (!moved)
-			moved = &e[i];
-	}
-	return moved;
+	return NULL;
 }
 
 bool holder_is_attached(const struct holder_mount *m)

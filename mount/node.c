@@ -39,9 +39,6 @@ static mode_t file_mode(const struct inode *in, const struct core_attr *a)
 		return 0600;
 	if (in->view == VIEW_CONTROL)
 		return control_rows[in->control].writable ? 0600 : 0400;
-	if (dent_kind(in->dent) == CORE_DIR)
-		return a->mode & 0444; /* .json and .meta of a multi-key secret: readable for whom
-					  its directory is */
 	return a->mode;
 }
 
@@ -50,7 +47,11 @@ void node_stat(struct fs *fs, struct inode *in, struct stat *st)
 	struct core_attr a;
 	struct inode_state s;
 	uint64_t size = 0;
-	core_attr(fs->core, in->dent, &a);
+	if (!in->is_dir && dent_kind(in->dent) == CORE_DIR && in->control < 0)
+		core_view_attr(
+			fs->core, in->dent, &a); /* a multi-key secret as one file: .json, .meta */
+	else
+		core_attr(fs->core, in->dent, &a);
 	inode_state(fs, in, &s);
 	*st = (struct stat){
 		.st_ino = in->ino, .st_uid = a.uid, .st_gid = a.gid, .st_blksize = 4096};
@@ -61,6 +62,8 @@ void node_stat(struct fs *fs, struct inode *in, struct stat *st)
 		st->st_mode = S_IFREG | file_mode(in, &a);
 		st->st_nlink = 1;
 		size = in->text.len ? in->text.len : s.size;
+		if (in->view == VIEW_TREE && s.serial == 0 && !s.size)
+			size = a.size; /* of the value read before */
 	}
 	st->st_size = (off_t)size;
 	st->st_blocks = (blkcnt_t)((size + BLOCK - 1) / BLOCK);

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stands for the worker in tests/meta/test-holder.sh: an empty directory over the raw FUSE
+ * protocol, and every way of not behaving. Started by the holder as: fake_worker MODE
+ * [ask:TYPE:PATH]... MOUNTPOINT MAJOR:MINOR; it prints what it was given and what it was answered.
+ * "fake_worker stack N DIR" leaves N dead mounts on DIR.
+ */
+#include "base/hold.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FD_FUSE = 3, FD_HOLD = 4, FD_COVERED = 5 };
+
+static void tell(enum hold_type t, int code, const char *text)
+{
+	struct hold_msg m = {.type = t, .code = code, .len = (uint32_t)strlen(text)};
+	memcpy(m.text, text, m.len);
+	hold_send(FD_HOLD, &m, -1);
+}
+
+static void show_status(void)
+{
+	char line[256];
+	FILE *f = fopen("/proc/self/status", "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (strncmp(line, "Uid", 3) == 0 || strncmp(line, "Gid", 3) == 0 ||
+			strncmp(line, "Groups", 6) == 0 || strncmp(line, "Cap", 3) == 0 ||
+			strncmp(line, "NoNewPrivs", 10) == 0)
+			printf("status %s", line);
+	if (f)
+		fclose(f);
+}
+
+static void show_descriptors(void)
+{
+	char path[64], target[256];
+	for (int fd = 0; fd < 256; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		ssize_t n = readlink(path, target, sizeof(target) - 1);
+		if (n < 0)
+			continue;
+		target[n] = '\0';
+		printf("fd %d %s\n", fd, target);
+	}
+}
+
+static void show(char **argv, char **env)
+{
+	struct rlimit lim;
+	sigset_t mask;
+	show_status();
+	show_descriptors();
+	for (; *env; env++)
+		printf("env %s\n", *env);
+	while (argv[1])
+		argv++;
+	printf("last %s\n", *argv);
+	getrlimit(RLIMIT_MEMLOCK, &lim);
+	printf("memlock %llu\n", (unsigned long long)lim.rlim_cur);
+	sigprocmask(SIG_BLOCK, NULL, &mask);
+	printf("blocked %d pipe %s\n", sigismember(&mask, SIGTERM),
+		signal(SIGPIPE, SIG_DFL) == SIG_DFL ? "default" : "ignored");
+}
+
+static void show_answer(const char *what, const struct hold_msg *m, int fd)
+{
+	char text[256];
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	for (ssize_t i = 0; i < n; i++)
+		if (text[i] == '\0')
+			text[i] = '|';
+	printf("answer %s code %d text %s read %.*s\n", what, m->code, m->text, n > 0 ? (int)n : 0,
+		text);
+	if (fd >= 0 && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY)
+		printf("writable %s\n", what);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* "ask:file:/path", "ask:dir:/path", "ask:watch:/path", "ask:env:", "ask:bits:/path" (a mask that
+ * is none) */
+static void ask(const char *spec)
+{
+	struct hold_msg m = {.id = 77};
+	const char *path = strchr(spec + 4, ':') + 1;
+	int fd = -1;
+	m.type = spec[4] == 'f'	  ? HOLD_OPEN_FILE
+		 : spec[4] == 'd' ? HOLD_OPEN_DIR
+		 : spec[4] == 'e' ? HOLD_ENV
+				  : HOLD_WATCH;
+	m.arg = spec[4] == 'w' ? IN_CREATE : spec[4] == 'b' ? 0x10000 : 0;
+	m.len = (uint32_t)strlen(path);
+	memcpy(m.text, path, m.len);
+	hold_send(FD_HOLD, &m, -1);
+	if (hold_recv(FD_HOLD, &m, &fd) == 1 && m.id == 77)
+		show_answer(spec, &m, fd);
+	else
+		printf("answer %s none\n", spec);
+}
+
+static void flood(void)
+{
+	for (int i = 0; i < 100000; i++)
+		if (write(FD_HOLD, "rubbish", 7) < 0)
+			return;
+}
+
+static void answer_fuse(const struct fuse_in_header *in, int error, const void *data, size_t len)
+{
+	char out[512];
+	struct fuse_out_header h = {
+		.len = (uint32_t)(sizeof(h) + len), .error = error, .unique = in->unique};
+	memcpy(out, &h, sizeof(h));
+	if (len)
+		memcpy(out + sizeof(h), data, len);
+	if (write(FD_FUSE, out, h.len) < 0 && errno != ENOENT)
+		perror("fuse");
+}
+
+static void on_fuse(const char *buf)
+{
+	struct fuse_in_header in;
+	struct fuse_init_out init = {
+		.major = 7, .minor = 31, .max_readahead = 65536, .max_write = 4096};
+	struct fuse_attr_out attr = {
+		.attr_valid = 1, .attr = {.ino = 1, .mode = S_IFDIR | 0555, .nlink = 2}};
+	struct fuse_open_out open_out = {.fh = 1};
+	memcpy(&in, buf, sizeof(in));
+	switch (in.opcode) {
+	case FUSE_INIT:
+		answer_fuse(&in, 0, &init, sizeof(init));
+		break;
+	case FUSE_GETATTR:
+		answer_fuse(&in, 0, &attr, sizeof(attr));
+		break;
+	case FUSE_OPENDIR:
+		answer_fuse(&in, 0, &open_out, sizeof(open_out));
+		break;
+	case FUSE_READDIR:
+	case FUSE_RELEASEDIR:
+		answer_fuse(&in, 0, NULL, 0);
+		break;
+	case FUSE_FORGET:
+	case FUSE_BATCH_FORGET:
+	case FUSE_INTERRUPT:
+		break;
+	default:
+		answer_fuse(&in, in.opcode == FUSE_LOOKUP ? -ENOENT : -ENOSYS, NULL, 0);
+	}
+}
+
+static int serve(void)
+{
+	static char buf[1 << 17];
+	struct pollfd p[2] = {{.fd = FD_FUSE, .events = POLLIN}, {.fd = FD_HOLD, .events = POLLIN}};
+	for (;;) {
+		struct hold_msg m;
+		int fd = -1;
+		if (poll(p, 2, -1) < 0)
+			return 5;
+		if (p[1].revents) {
+			if (hold_recv(FD_HOLD, &m, &fd) <= 0)
+				return 0;
+			printf("order %u\n", m.type);
+			fflush(stdout);
+		}
+		if (p[0].revents) {
+			if (read(FD_FUSE, buf, sizeof(buf)) < 0)
+				return errno == ENODEV ? 0 : 6;
+			on_fuse(buf);
+		}
+	}
+}
+
+static int stack(int n, const char *dir)
+{
+	for (int i = 0; i < n; i++) {
+		char data[128];
+		int fd = open("/dev/fuse", O_RDWR);
+		snprintf(data, sizeof(data), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+		if (fd < 0 || mount("dead", dir, "fuse.secretfs", 0, data) < 0)
+			return 1;
+		close(fd);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv, char **env)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+	if (strcmp(mode, "stack") == 0 && argc == 4)
+		return stack((int)strtol(argv[2], NULL, 10), argv[3]);
+	show(argv, env);
+	for (int i = 2; i < argc; i++)
+		if (strncmp(argv[i], "ask:", 4) == 0)
+			ask(argv[i]);
+	fflush(stdout);
+	if (strcmp(mode, "fail") == 0)
+		tell(HOLD_FAILED, EACCES, "no such\nluck");
+	else if (strcmp(mode, "crash") == 0)
+		raise(SIGKILL);
+	else if (strcmp(mode, "die") == 0)
+		return 3;
+	else if (strcmp(mode, "hang") == 0)
+		pause();
+	else if (strcmp(mode, "flood") == 0)
+		flood();
+	if (strcmp(mode, "fail") != 0)
+		tell(HOLD_LIVE, 0, "");
+	if (strcmp(mode, "stubborn") == 0)
+		for (;;)
+			pause();
+	return serve();
+}

@@ -1,0 +1,324 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The holder with a fake worker, in a mount namespace of its own. Prints "ok" and "not ok" lines; exit code 1 on a failure, 77
+# where FUSE mounts are not possible. Usage: tests/meta/test-holder.sh [HOLDER]
+root=$(realpath "$(dirname "$0")/../..")
+holder=$(realpath "${1:-$root/build/secretfs-holder}")
+if [ -z "$SFS_TEST_HOLDER_INSIDE" ]; then
+	[ "$(id -u)" = 0 ] && [ -w /dev/fuse ] || { echo "skip: needs root and /dev/fuse"; exit 77; }
+	[ -x "$holder" ] || { echo "not ok - $holder is not built"; exit 1; }
+	export SFS_TEST_HOLDER_INSIDE=1
+	exec unshare -m --propagation private "$0" "$holder"
+fi
+
+ulimit -S -l 64 # so that raising it shows, whatever the hard limit
+T=$(mktemp -d /tmp/sfs-holder.XXXXXX)
+chmod 755 "$T"
+M=$T/mnt
+bad=0
+started=()
+
+clean() {
+	for p in "${started[@]}"; do kill -9 "$p" 2>/dev/null; done
+	for _ in 1 2 3 4; do umount -l "$M" 2>/dev/null; done
+	rm -rf "$T"
+}
+trap clean EXIT
+
+ok() { # NAME COMMAND... : the command must succeed
+	local name=$1
+	shift
+	if "$@"; then
+		echo "ok - $name"
+	else
+		echo "not ok - $name"
+		bad=1
+		sed 's/^/# /' "$T/ready" "$T/log" "$T/err" 2>/dev/null | tail -n 40
+	fi
+}
+
+await() { # COMMAND... : until it succeeds, 6 s at most
+	for _ in $(seq 120); do
+		"$@" && return 0
+		sleep 0.05
+	done
+	return 1
+}
+
+not() { ! "$@"; }
+lines() { grep -c " $M " /proc/self/mountinfo; }
+mounted() { [ "$(lines)" = 1 ]; }
+unmounted() { [ "$(lines)" = 0 ]; }
+answered() { [ -s "$T/ready" ]; }
+said() { grep -qE -- "$1" "$T/ready"; }
+logged() { grep -qE -- "$1" "$T/log"; }
+wrote() { grep -qE -- "$1" "$T/err"; }
+running() { [ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
+worker_of() { pgrep -P "$1" | head -1; }
+finished() { # PID CODE
+	await not running "$1" || return 1
+	wait "$1"
+	[ $? = "$2" ]
+}
+
+# start MODE [HOLDER OPTION...] -- [WORKER ARGUMENT...]; sets H and W, waits for the word on ready-fd.
+start() {
+	local mode=$1 opts=()
+	shift
+	while [ "$1" != -- ]; do opts+=("$1"); shift; done
+	shift
+	: >"$T/ready"; : >"$T/log"; : >"$T/err"
+	"$holder" --mountpoint="$M" --source=file:/x --user=65534:65534 --ready-fd=9 --log="$T/log" "${opts[@]}" -- \
+		"$T/fake" "$mode" "$@" "$M" 9>"$T/ready" 2>"$T/err" &
+	H=$!
+	started+=("$H")
+	await answered || echo "# no answer"
+	W=$(worker_of "$H")
+	[ -n "$W" ] && started+=("$W")
+}
+
+stop() { # the usual end
+	kill -TERM "$H"
+	finished "$H" 0
+	rm -rf "$M" 2>/dev/null
+	return 0
+}
+
+mkdir "$T/allowed" "$T/other"
+base=$root/src/base
+"${CC:-cc}" -std=c17 -D_GNU_SOURCE -I"$root/src" -o "$T/fake" "$root/tests/meta/fake_worker.c" "$base"/{hold,alloc,err,text,buf,secret,arena}.c -lcrypto -lpthread ||
+	{ echo "not ok - the fake worker does not compile"; exit 1; }
+
+# ---- a mount and its end ----
+
+start live --memlock=4194304 --
+ok "ready-fd says OK" said '^OK$'
+ok "one mount" mounted
+ok "flags of the mount" grep -qE " $M .*nosuid,nodev,noexec.* - fuse.secretfs file:/x .*default_permissions,allow_other" /proc/self/mountinfo
+ok "umount(8) by somebody else works" umount "$M"
+ok "and the holder ends with 0" finished "$H" 0
+ok "the missing mount point was made 0755" [ "$(stat -c %a "$M")" = 755 ]
+
+device_line='^last [0-9]+:[0-9]+$'
+start live --memlock=4194304 --
+ok "R12 user and group" logged 'status Uid:.65534.65534.65534.65534'
+ok "R12 group" logged 'status Gid:.65534.65534.65534.65534'
+ok "R12 no supplementary groups" logged 'status Groups:[[:space:]]*$'
+ok "R12 no capability in any set" [ "$(grep -c '^status Cap.*0000000000000000$' "$T/log")" = 5 ]
+ok "R12 no_new_privs" logged 'status NoNewPrivs:.1'
+ok "R8 descriptor 0" logged '^fd 0 /dev/null'
+ok "R8 descriptors 1 and 2 are the log" [ "$(grep -cE "^fd [12] $T/log" "$T/log")" = 2 ]
+ok "R8 descriptor 3 is FUSE" logged '^fd 3 /dev/fuse'
+ok "R8 descriptor 4 is a socket" logged '^fd 4 socket:'
+ok "R8 descriptor 5 is the covered directory" logged "^fd 5 $M"
+ok "R8 nothing else is inherited" [ "$(grep -c '^fd ' "$T/log")" = 6 ]
+ok "environment of the worker" [ "$(grep '^env ' "$T/log" | cut -d= -f1 | sort | tr '\n' ' ')" = "env LANG env PATH " ]
+ok "signals of the worker are as new" logged 'blocked 0 pipe default'
+ok "last argument is the device" logged "$device_line"
+ok "it is that of mountinfo" logged "^last $(awk -v m="$M" '$5 == m { print $3 }' /proc/self/mountinfo)\$"
+ok "memlock was raised" logged '^memlock 4194304'
+ok "R12 the holder links no network library" not grep -qE 'curl|fuse3' <(ldd "$holder")
+ok "R6 the holder dumps no core" grep -qE 'Max core file size +0 +0' "/proc/$H/limits"
+ok "stat of the mount is answered" timeout 5 stat -c "# mode %a" "$M"
+kill -HUP "$H"
+ok "SIGHUP reaches the worker as RELOAD" await logged '^order 8'
+kill -TERM "$H"
+ok "SIGTERM: exit code 0" finished "$H" 0
+ok "no mount is left" unmounted
+ok "the worker has ended" not running "$W"
+ok "the worker was told to stop, or saw the end itself" not logged 'killed'
+
+ok "ready-fd tells nobody twice" [ "$(wc -l <"$T/ready")" = 1 ]
+
+# ---- what is refused ----
+
+mkdir -p "$M"; touch "$M/a" "$M/b" "$M/$(printf 'c\033x')" "$M/d"
+start live --
+ok "not empty: ENOTEMPTY" said '^E 39 .* is not empty'
+ok "it shows three names, escaped, and says that there are more" said 'hide (.*, ){2}.* and more: '
+ok "no byte of a terminal sequence" not grep -q $'\033' "$T/ready"
+ok "refusal: exit code 1" finished "$H" 1
+start live --nonempty --
+ok "nonempty" said '^OK$'
+stop
+rm -rf "$M"; touch "$M"
+start live --
+ok "a file as mount point: ENOTDIR" said '^E 20 '
+rm -f "$M"; mkdir "$M"
+mount -t tmpfs tmpfs "$M"; touch "$M/data"
+start live --nonempty --
+ok "R19 a foreign mount is refused with its type" said '^E 16 .*tmpfs'
+ok "R19 its data is untouched" [ -e "$M/data" ]
+umount "$M"
+start live --
+first=$H
+start live --
+ok "a living mount of ours is refused with source and process" said "^E 16 .*mounted already: file:/x, process $first"
+ok "R19 it stays alone" mounted
+H=$first
+stop
+: >"$T/ready"
+"$holder" --mountpoint="$M" --source=s --user=65534:65534 --ready-fd=9 --log="$M/log" -- "$T/fake" live "$M" 9>"$T/ready"
+ok "R23 a log file below the mount point is refused" said '^E 22 .*below the mount point'
+"$holder" --mountpoint="$M" --source=s --user=x --ready-fd=9 -- "$T/fake" live "$M" 9>"$T/ready"
+ok "a bad command line is refused" said '^E 22 .*--user'
+"$holder" --mountpoint=/ --source=s --user=0:0 --ready-fd=9 -- "$T/fake" live / 9>"$T/ready"
+ok "the root directory is refused" said '^E 22 '
+
+# ---- dead mounts ----
+
+mkdir -p "$M"
+start live --
+kill -9 "$H" "$W"
+wait "$H" 2>/dev/null
+await not running "$W"
+ok "holder and worker killed: the mount is dead" not stat "$M" 2>/dev/null
+start live --
+ok "R19 a dead mount is detached" said '^OK$'
+ok "R19 and not stacked upon" mounted
+stop
+mkdir -p "$M"
+"$T/fake" stack 3 "$M"
+ok "three dead mounts" [ "$(lines)" = 3 ]
+start live --
+ok "R19 all of them are detached" said '^OK$'
+ok "R19 one mount" mounted
+stop
+
+# ---- the worker does not start ----
+
+mkdir -p "$M"
+start fail --
+ok "HOLD_FAILED reaches ready-fd in one line" said '^E 13 no such\?luck$'
+ok "failed: exit code 1" finished "$H" 1
+ok "failed: no mount" unmounted
+start die --
+ok "death before live is told" said '^E 5 the worker ended with exit code 3 before'
+ok "died: exit code 1" finished "$H" 1
+ok "died: no mount" unmounted
+start crash --
+ok "a signal is named" said '^E 5 the worker was killed by signal 9 \(KILL\)'
+finished "$H" 1
+ok "crashed: no mount" unmounted
+: >"$T/ready"
+"$holder" --mountpoint="$M" --source=s --user=65534:65534 --ready-fd=9 -- /nonexistent/worker "$M" 9>"$T/ready"
+ok "a worker that is not there" said '^E 2 execute /nonexistent/worker as user 65534'
+ok "not there: no mount" unmounted
+"$holder" --mountpoint="$M" --source=s --user=65534:65534 -- "$T/fake" fail "$M" >/dev/null 2>"$T/err"
+ok "without ready-fd the sentence goes to stderr" wrote '^secretfs: no such\?luck$'
+ok "and only once" [ "$(grep -c luck "$T/err")" = 1 ]
+mkfifo "$T/pipe"
+"$holder" --mountpoint="$M" --source=s --user=65534:65534 --ready-fd=9 --log="$T/log" -- "$T/fake" hang "$M" 9>"$T/pipe" &
+H=$!
+exec 8<"$T/pipe"
+await mounted
+exec 8<&-
+ok "the caller goes before it is live: taken away" finished "$H" 1
+ok "no mount is left behind him" unmounted
+start_hang() {
+	: >"$T/ready"
+	"$holder" --mountpoint="$M" --source=s --user=65534:65534 --ready-fd=9 --log="$T/log" -- "$T/fake" hang "$M" 9>"$T/ready" &
+	H=$!
+	await mounted
+}
+start_hang
+kill -TERM "$H"
+ok "SIGTERM while it starts" finished "$H" 1
+ok "is told" said '^E 4 .*interrupted'
+ok "nothing is left" unmounted
+
+# ---- the worker ends ----
+
+mkdir -p "$M"
+start live --
+kill -9 "$W"
+ok "worker killed: exit code 1" finished "$H" 1
+ok "the log says how" logged "worker $W was killed by signal 9 \(KILL\); the mount $M was detached"
+ok "no dead mount" unmounted
+start live --
+mount -t tmpfs top "$M"; touch "$M/foreign"
+kill -9 "$W"
+ok "a mount on top of ours: exit code 1" finished "$H" 1
+ok "it is not detached by mistake" [ -e "$M/foreign" ]
+ok "the log says so" logged 'another mount \(tmpfs\) lies on top'
+umount "$M"; umount -l "$M"
+start stubborn --
+kill -TERM "$H"
+ok "a worker that does not end is killed; exit code 0" finished "$H" 0
+ok "the log says so" logged 'does not end: killed'
+ok "it is gone" not running "$W"
+start flood --
+kill -TERM "$H"
+ok "a worker that floods its socket cannot stop the holder" finished "$H" 0
+
+# ---- in use ----
+
+start live --
+(cd "$M" && exec sleep 60) &
+S=$!
+started+=("$S")
+exec 7<"$M"
+await [ "$(readlink /proc/$S/cwd)" = "$M" ]
+kill -STOP "$W"
+kill -TERM "$H"
+ok "in use, worker stopped: exit code 0" finished "$H" 0
+ok "R30 who had it as working directory" logged "process $S \(sleep\): cwd $M"
+ok "R30 who had it open" logged "process $$ \(.*\): fd 7 $M"
+ok "the name is free" unmounted
+exec 7<&-
+kill "$S"
+
+# ---- what is opened for the worker ----
+
+echo secret >"$T/allowed/file"; chmod 600 "$T/allowed/file"
+echo no >"$T/other/file"
+chmod 700 "$T/allowed" "$T/other"
+ln -s "$T/other/file" "$T/allowed/out"
+ln -s file "$T/allowed/in"
+mkfifo "$T/allowed/fifo"
+mkdir -p "$M"; echo covered >"$M/inner"; chmod 600 "$M/inner"; chmod 700 "$M"
+A=$T/allowed
+FOO_A=1 FOO_B="two words" BAR=3 CANARY_ENV=x start live --nonempty --allow="$A/" --allow="$M" '--env=FOO_*' --env=CANARY_ENV -- \
+	"ask:file:$A/file" "ask:file:$A/in" "ask:file:$A/out" "ask:file:$T/other/file" "ask:file:$A/../other/file" \
+	"ask:file:${A}x" "ask:file:$A/none" "ask:file:$A/fifo" "ask:file:$A" "ask:dir:$A" "ask:dir:$A/file" "ask:watch:$A" \
+	"ask:bits:$A" "ask:file:relative" "ask:file:$M/inner" "ask:env:"
+refused='code 13 text .*outside the directories fixed at mount; remount to add it'
+ok "an allowed file, with its canonical path" logged "ask:file:$A/file code 0 text $A/file read secret"
+ok "a link within" logged "ask:file:$A/in code 0 text $A/file read secret"
+ok "a link that leads out" logged "ask:file:$A/out $refused"
+ok "outside" logged "ask:file:$T/other/file $refused"
+ok "outside by dots" logged "ask:file:$A/../other/file $refused"
+ok "a name that only starts alike" logged "ask:file:${A}x $refused"
+ok "missing" logged "ask:file:$A/none code 2 "
+ok "a fifo" logged "ask:file:$A/fifo code 13 text .*it is a fifo"
+ok "a directory as file" logged "ask:file:$A code 21 "
+ok "a directory" logged "ask:dir:$A code 0 "
+ok "a file as directory" logged "ask:dir:$A/file code 20 "
+ok "a watch" logged "ask:watch:$A code 0 "
+ok "a mask with unknown bits" logged "ask:bits:$A code 22 "
+ok "a relative path" logged "ask:file:relative $refused"
+ok "R23 a path below the mount is the covered one" logged "ask:file:$M/inner code 0 text $M/inner read covered"
+ok "the variables taken at mount" logged 'ask:env: code 0 text  read CANARY_ENV=x\|FOO_A=1\|FOO_B=two words\|'
+ok "all are for reading only" not logged '^writable'
+ok "R11 /proc/PID/environ of the holder shows none" not grep -qaE 'FOO|CANARY|BAR|HOME' "/proc/$H/environ"
+stop
+
+# ---- surroundings ----
+
+mkdir -p "$M"
+(ulimit -n 32; start live --; echo "$H" >"$T/pid")
+H=$(cat "$T/pid")
+ok "R35 32 descriptors are enough" said '^OK$'
+kill -TERM "$H"; await unmounted
+(mount -t tmpfs dev /dev; mknod /dev/null c 1 3; chmod 666 /dev/null
+ "$holder" --mountpoint="$M" --source=s --user=0:0 --ready-fd=9 -- "$T/fake" live "$M" 9>"$T/ready" 2>/dev/null </dev/null
+ umount -l /dev)
+ok "no /dev/fuse: what to do" said '^E 2 .*modprobe fuse.*--device /dev/fuse'
+setpriv --reuid 65534 --regid 65534 --clear-groups "$holder" --mountpoint="$T/other2" --source=s --user=65534:65534 --ready-fd=9 -- \
+	"$T/fake" live "$M" 9>"$T/ready"
+ok "not root: a clear refusal" said '^E (1|13) '
+start live --user=0:0 --
+ok "the caller root keeps uid 0" logged 'status Uid:.0.0.0.0'
+ok "without capabilities" [ "$(grep -c '^status Cap.*0000000000000000$' "$T/log")" = 5 ]
+stop
+exit $bad

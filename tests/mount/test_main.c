@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build/tests/secretfs-test: secretfs itself, plus what only tests need: the back end `fault:`, a
+ * clock that a test can push forward (R37), and the settings of the sanitizers, which cannot come
+ * from the environment because the worker is started with an empty one.
+ */
+#include "fault_backend.h"
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Eight bytes: what to add to both clocks, ns. The runner makes the file; without it nothing is
+ * added. */
+#define CLOCK_FILE "/tmp/w/clock"
+#define SAN_LOG	   "log_path=/tmp/w/log/sanitizer"
+
+int secretfs_main(int argc, char **argv); /* main() of mount/main.c */
+int64_t __real_clock_boot(void);
+int64_t __real_clock_wall(void);
+int64_t __wrap_clock_boot(void);
+int64_t __wrap_clock_wall(void);
+const char *__asan_default_options(void);
+const char *__ubsan_default_options(void);
+const char *__tsan_default_options(void);
+
+static const _Atomic int64_t no_offset;
+static const _Atomic int64_t *offset = &no_offset;
+
+/* The linker sends every call of clock_boot() and clock_wall() here (--wrap). */
+int64_t __wrap_clock_boot(void)
+{
+	return __real_clock_boot() + atomic_load(offset);
+}
+
+int64_t __wrap_clock_wall(void)
+{
+	return __real_clock_wall() + atomic_load(offset);
+}
+
+/* The leak check stops the process with ptrace, which an undumpable process without capabilities
+ * cannot do. */
+const char *__asan_default_options(void)
+{
+	return SAN_LOG ":detect_leaks=0:detect_stack_use_after_return=1";
+}
+
+const char *__ubsan_default_options(void)
+{
+	return SAN_LOG ":print_stacktrace=1";
+}
+
+const char *__tsan_default_options(void)
+{
+	return SAN_LOG ":halt_on_error=0:second_deadlock_stack=1";
+}
+
+static void map_clock(void)
+{
+	int fd = open(CLOCK_FILE, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	void *p = mmap(NULL, sizeof(*offset), PROT_READ, MAP_SHARED, fd, 0);
+	if (p != MAP_FAILED)
+		offset = p;
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	map_clock();
+	backend_register(&fault_backend);
+	return secretfs_main(argc, argv);
+}
