@@ -22,9 +22,8 @@ static int require_rights(struct sfs_err *err)
 	if (capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_ADMIN))
 		return 0;
 	return err_set(err, EPERM,
-		"mounting needs root (CAP_SYS_ADMIN): use sudo, or an fstab line or a systemd unit "
-		"that "
-		"root starts; what the mount does afterwards runs as user=");
+		"mounting needs root (CAP_SYS_ADMIN): use sudo, an fstab line or a systemd unit; "
+		"what the mount does afterwards runs as user=");
 }
 
 static int run_request(struct mount_request *m)

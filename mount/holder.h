@@ -40,13 +40,13 @@ struct holder_opts {
 int holder_options(int argc, char **argv, struct holder_opts *ret, struct sfs_err *err);
 void holder_options_clear(struct holder_opts *o);
 
-/* What is mounted. Device number and mount id are given out again once the mount has gone, perhaps to a
- * mount of another holder; `unique` is not (0 = a kernel before 6.8). */
+/* What is mounted. Device number and mount id are given out again once the mount has gone, perhaps
+ * to a mount of another holder; `unique` is not (0 = a kernel before 6.8). */
 struct holder_mount {
 	char *point; /* canonical, owned */
 	const char *source;
-	dev_t dev;   /* 0 = not mounted */
-	int id;	     /* in mountinfo */
+	dev_t dev; /* 0 = not mounted */
+	int id;	   /* in mountinfo */
 	uint64_t unique;
 	int fuse_fd; /* the holder gives it up once the worker has it */
 	int covered_fd;

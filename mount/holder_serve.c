@@ -20,8 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STOP_SECONDS 1 /* for a file system that does not answer; then the thread is left behind \
-			*/
+#define STOP_SECONDS                                                                \
+	1 /* for a file system that does not answer; then the thread is left behind \
+	   */
 #define REPLY_WAIT_MS 1000 /* for a worker that does not read its answers */
 #define WATCH_MASK    (IN_ALL_EVENTS | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK)
 

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mount/inode.h"
+
+#include "base/clock.h"
+#include "mount/park.h"
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct fs fs;
+static struct envstore *env;
+
+static void changed(void *arg, struct dent *d, enum core_change what)
+{
+	(void)arg, (void)d, (void)what;
+}
+
+static void setup(void)
+{
+	static const struct path_env paths = {.covered_fd = -1};
+	const struct core_events ev = {.changed = changed};
+	struct config *c = NULL;
+	struct sfs_err err;
+	clock_fake(1000 * NSEC_PER_SEC, 5000 * NSEC_PER_SEC);
+	cr_assert_eq(envstore_parse("", 0, &env, &err), 0);
+	cr_assert_eq(config_load("example:", "", &paths, &c, &err), 0, "%s", err.msg);
+	cr_assert_eq(core_open(c, &paths, env, &ev, &fs.core, &err), 0, "%s", err.msg);
+	cr_assert_eq(inodes_new(&fs, &fs.inodes), 0);
+	cr_assert_eq(parks_new(&fs, &fs.parks), 0);
+}
+
+static void teardown(void)
+{
+	core_shutdown(fs.core);
+	parks_free(&fs);
+	inodes_free(&fs);
+	core_free(fs.core);
+	envstore_free(env);
+}
+
+static struct inode *node(const char *sub, bool fresh)
+{
+	struct inode_key key = {
+		.view = VIEW_VERSIONS, .dent = core_root(fs.core), .sub = sub, .control = -1};
+	struct inode *in = inode_obtain(&fs, &key, fresh);
+	dent_unref(fs.core, key.dent);
+	return in;
+}
+
+Test(inode, the_root_has_the_number_of_the_protocol, .init = setup, .fini = teardown)
+{
+	struct inode *root = inode_get(&fs, FUSE_ROOT_ID);
+	cr_assert_not_null(root);
+	cr_assert(root->is_dir);
+	inode_put(&fs, root);
+}
+
+Test(inode, an_unknown_number_is_no_inode_and_no_handle, .init = setup, .fini = teardown)
+{
+	cr_assert_null(inode_get(&fs, 0));
+	cr_assert_null(inode_get(&fs, 77));
+	cr_assert_null(inode_get(&fs, UINT64_MAX));
+	cr_assert_null(handle_get(&fs, 0));
+	cr_assert_null(handle_get(&fs, UINT64_MAX));
+	inode_forget(&fs, 77, 3);
+	handle_close(&fs, 77);
+}
+
+Test(inode, one_name_is_one_inode_until_superseded, .init = setup, .fini = teardown)
+{
+	struct inode *a = node("v", false), *b = node("v", false), *c;
+	cr_assert_eq(a, b);
+	inode_supersede(&fs, a);
+	c = node("v", false);
+	cr_assert_neq(a->ino, c->ino);
+	inode_put(&fs, a);
+	inode_put(&fs, b);
+	inode_put(&fs, c);
+}
+
+Test(inode, an_empty_and_an_absent_part_differ, .init = setup, .fini = teardown)
+{
+	struct inode *a = node("", false), *b = node(NULL, false);
+	cr_assert_neq(a->ino, b->ino);
+	inode_put(&fs, a);
+	inode_put(&fs, b);
+}
+
+Test(inode, a_fresh_one_is_found_by_number_only, .init = setup, .fini = teardown)
+{
+	struct inode *a = node("v", true), *b = node("v", true);
+	cr_assert_neq(a->ino, b->ino);
+	inode_put(&fs, a);
+	inode_put(&fs, b);
+}
+
+Test(inode, lives_exactly_as_long_as_the_kernel_counts, .init = setup, .fini = teardown)
+{
+	struct inode *in = node("v", false);
+	uint64_t ino = in->ino;
+	inode_remember(&fs, in);
+	inode_remember(&fs, in);
+	inode_put(&fs, in);
+	inode_forget(&fs, ino, 1);
+	in = inode_get(&fs, ino);
+	cr_assert_not_null(in, "one lookup is left");
+	inode_put(&fs, in);
+	inode_forget(&fs, ino, 1);
+	cr_assert_null(inode_get(&fs, ino));
+}
+
+Test(inode, a_forget_of_too_many_is_harmless, .init = setup, .fini = teardown)
+{
+	struct inode *in = node("v", false);
+	uint64_t ino = in->ino;
+	inode_remember(&fs, in);
+	inode_forget(&fs, ino, 1000000);
+	cr_assert_not_null(inode_get(&fs, ino), "a pin holds it");
+	inode_put(&fs, in);
+	inode_put(&fs, in);
+	cr_assert_null(inode_get(&fs, ino));
+}
+
+Test(inode, numbers_are_never_used_again, .init = setup, .fini = teardown)
+{
+	struct inode *in = node("v", false);
+	uint64_t first = in->ino;
+	inode_put(&fs, in);
+	in = node("v", false);
+	cr_assert_gt(in->ino, first);
+	inode_put(&fs, in);
+}
+
+Test(inode, is_bound_to_the_first_version_it_sees, .init = setup, .fini = teardown)
+{
+	struct inode *in = node("v", false);
+	struct secret *one = secret_new("one", 3), *other = secret_new("other", 5);
+	struct inode_state s;
+	cr_assert_eq(inode_bind(&fs, in, 7, one, 42, false), BIND_SAME);
+	cr_assert_eq(inode_bind(&fs, in, 8, other, 43, false), BIND_OTHER);
+	inode_state(&fs, in, &s);
+	cr_assert_eq(s.serial, 7);
+	cr_assert_eq(s.size, 3);
+	cr_assert_eq(s.mtime, 42);
+	secret_unref(one);
+	secret_unref(other);
+	inode_put(&fs, in);
+}
+
+Test(inode, who_comes_back_to_an_outdated_node_makes_it_follow, .init = setup, .fini = teardown)
+{
+	struct inode *in = node("v", false);
+	struct secret *recent = NULL;
+	struct inode_state s;
+	cr_assert_eq(inode_outdated(&fs, in, 100, &recent), OUTDATED_ESTALE);
+	cr_assert_eq(inode_outdated(&fs, in, 101, &recent), OUTDATED_ESTALE, "each thread once");
+	cr_assert_eq(inode_outdated(&fs, in, 100, &recent), OUTDATED_FOLLOW);
+	inode_state(&fs, in, &s);
+	cr_assert(s.follows);
+	cr_assert_null(recent);
+	inode_put(&fs, in);
+}
+
+Test(inode, after_a_second_a_thread_is_sent_away_again, .init = setup, .fini = teardown)
+{
+	struct inode *in = node("v", false);
+	struct secret *recent = NULL;
+	cr_assert_eq(inode_outdated(&fs, in, 100, &recent), OUTDATED_ESTALE);
+	clock_fake_advance(NSEC_PER_SEC + 1);
+	cr_assert_eq(inode_outdated(&fs, in, 100, &recent), OUTDATED_ESTALE);
+	inode_put(&fs, in);
+}
+
+/* Otherwise a rotation between LOOKUP and OPEN, twice in a row, would show as "Stale file handle".
+ */
+Test(inode, a_thread_just_sent_away_gets_what_lookup_handed_out, .init = setup, .fini = teardown)
+{
+	struct inode *old = node("old", false), *next = node("next", false);
+	struct secret *bytes = secret_new("next", 4), *recent = NULL;
+	cr_assert_eq(inode_outdated(&fs, old, 100, &recent), OUTDATED_ESTALE);
+	cr_assert_eq(inode_bind(&fs, next, 9, bytes, 0, true), BIND_SAME);
+	cr_assert_eq(inode_outdated(&fs, next, 100, &recent), OUTDATED_RECENT);
+	cr_assert_eq(recent, bytes);
+	secret_unref(recent);
+	secret_unref(bytes);
+	inode_put(&fs, old);
+	inode_put(&fs, next);
+}
+
+Test(inode, recent_bytes_are_wiped_after_their_second, .init = setup, .fini = teardown)
+{
+	struct inode *in = node("v", false);
+	struct secret *bytes = secret_new("v", 1), *recent = NULL;
+	struct secret_stats before, after;
+	inode_bind(&fs, in, 9, bytes, 0, true);
+	secret_unref(bytes);
+	secret_stats(&before);
+	cr_assert(inodes_sweep(&fs), "not yet");
+	clock_fake_advance(NSEC_PER_SEC + 1);
+	cr_assert_not(inodes_sweep(&fs));
+	secret_stats(&after);
+	cr_assert_eq(after.blocks, before.blocks - 1);
+	cr_assert_eq(inode_outdated(&fs, in, 1, &recent), OUTDATED_ESTALE);
+	inode_put(&fs, in);
+}
+
+Test(inode, opening_the_same_version_again_does_not_keep_bytes_recent, .init = setup,
+	.fini = teardown)
+{
+	struct inode *in = node("v", false);
+	struct secret *bytes = secret_new("v", 1);
+	inode_bind(&fs, in, 9, bytes, 0, true);
+	clock_fake_advance(NSEC_PER_SEC + 1);
+	inodes_sweep(&fs);
+	inode_bind(&fs, in, 9, bytes, 0, false);
+	cr_assert_not(inodes_sweep(&fs));
+	cr_assert_null(in->recent);
+	secret_unref(bytes);
+	inode_put(&fs, in);
+}
+
+Test(inode, a_purge_drops_recent_bytes_at_once, .init = setup, .fini = teardown)
+{
+	struct inode *in = node("v", false);
+	struct secret *bytes = secret_new("v", 1);
+	inode_bind(&fs, in, 9, bytes, 0, true);
+	inode_drop_recent(&fs, in);
+	cr_assert_null(in->recent);
+	secret_unref(bytes);
+	inode_put(&fs, in);
+}
+
+Test(handle, keeps_its_bytes_until_the_last_use_ends, .init = setup, .fini = teardown)
+{
+	struct inode *in = node("v", false);
+	struct handle *h = handle_new(&fs, in, secret_new("abc", 3)), *again;
+	uint64_t id = h->id;
+	inode_put(&fs, in); /* the handle pins it */
+	again = handle_get(&fs, id);
+	handle_close(&fs, id);
+	cr_assert_null(handle_get(&fs, id), "closed: its number is unknown");
+	cr_assert_eq(memcmp(secret_bytes(again->bytes), "abc", 3), 0);
+	handle_put(&fs, again);
+}
