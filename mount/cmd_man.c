@@ -59,7 +59,7 @@ static void man_flag(FILE *f, const struct cli_flag *flag)
 
 static void man_command(FILE *f, const struct cli_command *cmd)
 {
-	fprintf(f, ".TP\n\\fB%s\\fR ", cmd->name);
+	fprintf(f, ".TP\n\\fB%s\\fR%s", cmd->name, *cmd->args ? " " : "");
 	man_text(f, cmd->args);
 	fputc('\n', f);
 	fprintf(f, "%s.\n", cmd->summary);

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -172,18 +173,22 @@ static bool cancel_write(struct park *p)
  * write and a release of another handle. */
 static pthread_mutex_t pending_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Whole lines of the pending text and `data`; what remains stays pending unless `last`. False on no
- * memory. */
-static bool take_lines(struct inode *in, const char *data, size_t size, bool last, struct buf *ret)
+/* Whole lines of the pending text and `data`; what remains stays pending unless `last`. 0, -ENOMEM,
+ * -EFBIG. */
+static int take_lines(struct inode *in, const char *data, size_t size, bool last, struct buf *ret)
 {
 	const char *end = last ? NULL : memrchr(data, '\n', size);
 	size_t whole = last ? size : end ? (size_t)(end - data) + 1 : 0;
-	if (whole && (buf_add(ret, in->pending.data, in->pending.len) < 0 ||
-			     buf_add(ret, data, whole) < 0))
-		return false;
+	if (whole) {
+		buf_add(ret, in->pending.data, in->pending.len);
+		buf_add(ret, data, whole);
+		if (ret->failed)
+			return -abs(ret->failed);
+	}
 	if (whole || last)
 		buf_reset(&in->pending);
-	return buf_add(&in->pending, data + whole, size - whole) == 0;
+	buf_add(&in->pending, data + whole, size - whole);
+	return -abs(in->pending.failed);
 }
 
 static void store_query(fuse_req_t req, const char *data, size_t size)
@@ -216,14 +221,14 @@ static void write_commands(
 	const bool last = size < STDIO_BLOCK || data[size - 1] == '\n';
 	struct buf lines = BUF_INIT(2 * SFS_CONTROL_WRITE_MAX);
 	struct park *p;
-	bool ok;
+	int r;
 
 	pthread_mutex_lock(&pending_lock);
-	ok = take_lines(in, data, size, last, &lines);
+	r = take_lines(in, data, size, last, &lines);
 	pthread_mutex_unlock(&pending_lock);
-	if (!ok) {
+	if (r < 0) {
 		buf_clear(&lines);
-		fuse_reply_err(req, ENOMEM);
+		fuse_reply_err(req, r == -EFBIG ? E2BIG : ENOMEM); /* a line longer than any name */
 		return;
 	}
 	if (lines.len == 0) {

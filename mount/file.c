@@ -52,6 +52,12 @@ static void open_version(struct park *p, struct payload *payload, struct secret 
 		open_name(p, bytes, payload->created);
 		return;
 	}
+	if (s.serial == 0 && p->inode->view == VIEW_TREE &&
+		inode_look_again(fs, p->inode, p->tid)) {
+		secret_unref(bytes);
+		fuse_reply_err(p->req, ESTALE);
+		return;
+	}
 	if (inode_bind(fs, p->inode, payload->serial, bytes, payload->created, false) ==
 		BIND_SAME) {
 		file_reply_open(fs, p->req, p->inode, &p->fi, bytes, false);

@@ -17,6 +17,15 @@
 #define ESTALE_SECONDS 1
 #define RECENT_SECONDS 1
 
+/* Threads that got ESTALE lately. */
+#define AWAY_ROWS    512
+#define AWAY_PER_ROW 4
+struct away {
+	uint64_t ino;
+	int64_t until;
+	pid_t tid;
+};
+
 /* What the tables need of an inode; kept apart so that inode.h does not pull in uthash. */
 struct inode_links {
 	struct inode *in;
@@ -38,7 +47,7 @@ struct inodes {
 	struct inode_links *by_id, *by_key, *recent;
 	struct handle_links *handles;
 	uint64_t next_ino, next_handle;
-	struct sent_away away[64];
+	struct away away[AWAY_ROWS][AWAY_PER_ROW]; /* a row by thread number */
 };
 
 int inodes_new(struct fs *fs, struct inodes **ret)
@@ -356,26 +365,24 @@ void inode_show(struct fs *fs, struct inode *in, uint64_t size, int64_t mtime)
 	pthread_mutex_unlock(&fs->inodes->lock);
 }
 
-static bool was_sent_away(const struct sent_away *a, pid_t tid, int64_t now)
+/* Whether the thread was sent away in the last second; ino 0 = from anywhere. Lock held. */
+static bool was_sent_away(const struct inodes *t, pid_t tid, uint64_t ino, int64_t now)
 {
-	for (size_t i = 0; i < sizeof(a->who) / sizeof(a->who[0]); i++)
-		if (a->who[i].tid == tid && now < a->who[i].until)
+	const struct away *a = t->away[(unsigned)tid % AWAY_ROWS];
+	for (size_t i = 0; i < AWAY_PER_ROW; i++)
+		if (a[i].tid == tid && now < a[i].until && (!ino || a[i].ino == ino))
 			return true;
 	return false;
 }
 
-static void send_away(struct sent_away *a, pid_t tid, int64_t now)
+/* In place of the oldest of its row. Lock held. */
+static void send_away(struct inodes *t, pid_t tid, uint64_t ino, int64_t now)
 {
-	const unsigned slot = a->next++ % (sizeof(a->who) / sizeof(a->who[0]));
-	a->who[slot].tid = tid;
-	a->who[slot].until = clock_after(now, ESTALE_SECONDS);
-}
-
-/* The table's own list of threads that were sent away from anywhere: one slot a thread by its
- * number. */
-static struct sent_away *away_anywhere(struct inodes *t, pid_t tid)
-{
-	return &t->away[(unsigned)tid % (sizeof(t->away) / sizeof(t->away[0]))];
+	struct away *a = t->away[(unsigned)tid % AWAY_ROWS], *oldest = a;
+	for (size_t i = 1; i < AWAY_PER_ROW; i++)
+		if (a[i].until < oldest->until)
+			oldest = &a[i];
+	*oldest = (struct away){ino, clock_after(now, ESTALE_SECONDS), tid};
 }
 
 enum outdated inode_outdated(struct fs *fs, struct inode *in, pid_t tid, struct secret **ret_recent)
@@ -384,19 +391,30 @@ enum outdated inode_outdated(struct fs *fs, struct inode *in, pid_t tid, struct 
 	struct inodes *t = fs->inodes;
 	enum outdated r = OUTDATED_ESTALE;
 	pthread_mutex_lock(&t->lock);
-	if (was_sent_away(&in->away, tid, now)) {
+	if (was_sent_away(t, tid, in->ino, now)) {
 		in->follows = true;
 		r = OUTDATED_FOLLOW;
-	} else if (was_sent_away(away_anywhere(t, tid), tid, now) && in->recent &&
-		   now < in->recent_until) {
+	} else if (was_sent_away(t, tid, 0, now) && in->recent && now < in->recent_until) {
 		*ret_recent = secret_ref(in->recent);
 		r = OUTDATED_RECENT;
 	} else {
-		send_away(&in->away, tid, now);
-		send_away(away_anywhere(t, tid), tid, now);
+		send_away(t, tid, in->ino, now);
 	}
 	pthread_mutex_unlock(&t->lock);
 	return r;
+}
+
+bool inode_look_again(struct fs *fs, struct inode *in, pid_t tid)
+{
+	const int64_t now = clock_boot();
+	struct inodes *t = fs->inodes;
+	bool again;
+	pthread_mutex_lock(&t->lock);
+	again = !was_sent_away(t, tid, 0, now);
+	if (again)
+		send_away(t, tid, in->ino, now);
+	pthread_mutex_unlock(&t->lock);
+	return again;
 }
 
 void inode_drop_recent(struct fs *fs, struct inode *in)

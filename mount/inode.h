@@ -26,15 +26,6 @@ enum view {
 	VIEW_N
 };
 
-/* Threads that got ESTALE, the latest ones. */
-struct sent_away {
-	struct {
-		pid_t tid;
-		int64_t until;
-	} who[4];
-	unsigned next;
-};
-
 struct inode {
 	/* fixed */
 	uint64_t ino;
@@ -58,8 +49,7 @@ struct inode {
 	struct secret *recent; /* its bytes for a second after LOOKUP handed it out, so that the
 				  OPEN that follows finds them */
 	int64_t recent_until;
-	struct buf pending;    /* control file: the unfinished last line of a long write */
-	struct sent_away away; /* threads that were sent away from here lately */
+	struct buf pending; /* control file: the unfinished last line of a long write */
 
 	/* private */
 	struct inode_links *links;
@@ -121,6 +111,10 @@ void inode_show(struct fs *fs, struct inode *in, uint64_t size, int64_t mtime);
 enum outdated { OUTDATED_ESTALE, OUTDATED_RECENT, OUTDATED_FOLLOW };
 enum outdated inode_outdated(
 	struct fs *fs, struct inode *in, pid_t tid, struct secret **ret_recent);
+/* An inode that was not bound when the kernel looked it up shows the kernel no exact size. True:
+ * send the caller away with ESTALE; the LOOKUP that follows tells the size, so that what asks for
+ * no size (sendfile, splice) works too. False: it has just been sent away, serve it. */
+bool inode_look_again(struct fs *fs, struct inode *in, pid_t tid);
 /* Drops recent bytes now (purge, expiry). */
 void inode_drop_recent(struct fs *fs, struct inode *in);
 /* Drops recent bytes that are over their second; returns false when none are left. Called by the

@@ -13,8 +13,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define MOUNTINFO_MAX (64UL << 20) /* 100,000 mounts of 640 bytes: the kernel's own default limit \
-				    */
+/* 100,000 mounts, the kernel's own default limit, of 640 bytes. */
+#define MOUNTINFO_MAX (64UL << 20)
 
 struct field {
 	const char *s;

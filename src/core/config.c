@@ -3,20 +3,26 @@
 #include "core/config.h"
 
 #include "base/alloc.h"
+#include "base/cleanup.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "core/config_priv.h"
 #include <errno.h>
 #include <string.h>
 
-#define IGNORED(word) {.name = word, .type = OPT_IGNORED, .help = "Accepted and ignored."}
+#define IGNORED(word)                                                              \
+	{                                                                          \
+		.name = word, .type = OPT_IGNORED, .help = "Accepted and ignored." \
+	}
 
 static const struct opt_row mount_rows[] = {
 	{"ttl", OPT_DURATION, "TIME", "300", NULL,
-		"How long a value is served after it was fetched. -1 means for ever, 0 that nothing "
+		"How long a value is served after it was fetched. -1 means for ever, 0 that "
+		"nothing "
 		"is cached, whatever rules or control files say. Rules set it for some secrets."},
 	{"stale", OPT_DURATION, "TIME", "3600", NULL,
-		"How long after its ttl a value is still served while the provider cannot be reached. "
+		"How long after its ttl a value is still served while the provider cannot be "
+		"reached. "
 		"Never after the provider said that the secret is gone or not allowed."},
 	{"negative_ttl", OPT_DURATION, "TIME", "5", NULL,
 		"How long it is remembered that a secret does not exist: 1s to 5m."},
@@ -25,12 +31,14 @@ static const struct opt_row mount_rows[] = {
 	{"timeout", OPT_DURATION, "TIME", "10", NULL,
 		"Longest time a reader waits for a provider: 1s to 1h."},
 	{"cache_size", OPT_SIZE, "SIZE", NULL, NULL,
-		"Sum of the values kept; above, the least recently read ones are dropped. The default "
+		"Sum of the values kept; above, the least recently read ones are dropped. The "
+		"default "
 		"is the size of the arena."},
 	{"arena", OPT_SIZE, "SIZE", "64m", NULL,
 		"Locked memory for values and credentials: 64k or more."},
 	{"memlock", OPT_CHOICE, "try|require", "try", "try|require",
-		"What to do when the arena cannot be locked: go on and show it in status, or refuse to "
+		"What to do when the arena cannot be locked: go on and show it in status, or "
+		"refuse to "
 		"mount."},
 	{"uid", OPT_USER, "USER", NULL, NULL,
 		"Owner of files and directories. The default is the caller of mount."},
@@ -38,11 +46,14 @@ static const struct opt_row mount_rows[] = {
 		"Group of files and directories. The default is the caller's."},
 	{"mode", OPT_MODE, "MODE", "0400", NULL, "Mode of files, octal, without write bits."},
 	{"dmode", OPT_MODE, "MODE", "0500", NULL,
-		"Mode of directories. It is 0511 when a rule sets uid, gid or mode and this option is "
+		"Mode of directories. It is 0511 when a rule sets uid, gid or mode and this option "
+		"is "
 		"not given, so that other owners reach their files."},
 	{"user", OPT_USER, "USER", NULL, NULL,
-		"Account that talks to the provider, without capabilities. The default is the account "
-		"secretfs if there is one, else the caller. The bare word user of fstab means nothing."},
+		"Account that talks to the provider, without capabilities. The default is the "
+		"account "
+		"secretfs if there is one, else the caller. The bare word user of fstab means "
+		"nothing."},
 	{"wait", OPT_DURATION, "TIME", NULL, NULL,
 		"Wait so long for the first listing, and fail the mount without it. Otherwise a "
 		"mount succeeds when its provider is down."},
@@ -51,7 +62,8 @@ static const struct opt_row mount_rows[] = {
 	{"debug", OPT_FLAG, NULL, NULL, NULL, "Log more. Values are never logged."},
 	{"log", OPT_STRING, "stderr|syslog|FILE", NULL, NULL,
 		"Where log lines go: standard error, syslog, or a file named by its absolute path, "
-		"which must not lie in the mount. The default is syslog, or stderr in the foreground."},
+		"which must not lie in the mount. The default is syslog, or stderr in the "
+		"foreground."},
 	IGNORED("defaults"), IGNORED("ro"), IGNORED("rw"), IGNORED("auto"), IGNORED("noauto"),
 	IGNORED("_netdev"), IGNORED("nofail"), IGNORED("users"), IGNORED("nouser"),
 	IGNORED("nousers"), IGNORED("owner"), IGNORED("group"), IGNORED("comment"),
@@ -59,8 +71,8 @@ static const struct opt_row mount_rows[] = {
 	IGNORED("sync"), IGNORED("async"), IGNORED("dirsync"), IGNORED("atime"), IGNORED("noatime"),
 	IGNORED("relatime"), IGNORED("norelatime"), IGNORED("strictatime"), IGNORED("lazytime"),
 	IGNORED("nolazytime"), IGNORED("diratime"), IGNORED("nodiratime"), IGNORED("nosuid"),
-	IGNORED("nodev"), IGNORED("noexec"), IGNORED("allow_other"),
-	IGNORED("default_permissions"), {0}};
+	IGNORED("nodev"), IGNORED("noexec"), IGNORED("allow_other"), IGNORED("default_permissions"),
+	{0}};
 
 const struct opt_table config_mount_options = {"mount", mount_rows};
 
@@ -83,14 +95,16 @@ static const struct opt_row backend_rows[] = {
 	{"location", OPT_STRING, "LOCATION", NULL, NULL,
 		"What stands after the colon of a SOURCE. Config files only."},
 	{"at", OPT_STRING, "DIR", NULL, NULL,
-		"Directory under the mount that holds the names; / is the mount itself. The default is "
+		"Directory under the mount that holds the names; / is the mount itself. The "
+		"default is "
 		"the name of the section. Where two back ends share names, the first one wins."},
 	{"prefix", OPT_STRING, "TEXT", NULL, NULL,
 		"Show only names that start with these bytes, without them. Usually ends in /."},
 	{"add_prefix", OPT_STRING, "TEXT", NULL, NULL,
 		"Put these bytes before every name. A / in it makes a directory."},
 	{"names", OPT_STRING, "NAME,NAME", NULL, NULL,
-		"Names that are shown even if the provider does not list them, as it spells them: for "
+		"Names that are shown even if the provider does not list them, as it spells them: "
+		"for "
 		"who may read but not list."},
 	{0}};
 
@@ -121,8 +135,8 @@ void config_policy_alias(
 	struct policy p = c->policy;
 	for (size_t i = 0; i < c->nrules && missing; i++) {
 		const struct rule *r = &c->rules[i];
-		if ((r->words & missing) && (glob_match(r->glob, path) ||
-						    (alias && glob_match(r->glob, alias))))
+		if ((r->words & missing) &&
+			(glob_match(r->glob, path) || (alias && glob_match(r->glob, alias))))
 			policy_word(&p, &missing, r);
 	}
 	if (c->policy.ttl == 0)
@@ -158,12 +172,26 @@ void config_set_owner(struct config *c, uid_t uid, gid_t gid)
 		c->policy.gid = gid;
 }
 
+/* Whether the file would lie at or below `dir`, links and ".." in its directory resolved. */
+static bool file_below(const char *path, const char *dir)
+{
+	static const struct path_env outside = {.covered_fd = -1};
+	_cleanup_free_ char *parent = mem_strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
+	_cleanup_free_ char *canonical = NULL;
+	_cleanup_close_ int fd = -1;
+	if (path_below(path, dir))
+		return true;
+	return parent && path_open_dir(&outside, parent, &canonical, &fd, NULL) == 0 &&
+	       path_below(canonical, dir);
+}
+
 int config_check_mountpoint(const struct config *c, const char *mountpoint, struct sfs_err *err)
 {
 	const char *log = opt_str(&c->mount, &config_mount_options, "log");
-	if (log && log[0] == '/' && path_below(log, mountpoint))
+	if (log && log[0] == '/' && file_below(log, mountpoint))
 		return err_set(err, EINVAL,
-			"option log (%s): the file would lie in the mount itself; name one outside of "
+			"option log (%s): the file would lie in the mount itself; name one outside "
+			"of "
 			"it",
 			opt_find(&c->mount, "log")->origin);
 	return 0;

@@ -27,9 +27,9 @@ struct parse {
 	struct config *c;
 	struct ini_reader ini;
 	const struct section_row *section; /* current, or NULL */
-	char *arg;                         /* its argument, or NULL */
-	char *origin;                      /* where it starts */
-	struct pair *pairs;                /* of a [backend]: its options need its type first */
+	char *arg;			   /* its argument, or NULL */
+	char *origin;			   /* where it starts */
+	struct pair *pairs;		   /* of a [backend]: its options need its type first */
 	size_t npairs;
 	struct values *values;
 	size_t nvalues;
@@ -54,13 +54,17 @@ static char *origin_here(const struct parse *p)
 	return mem_asprintf("%s:%zu", p->ini.file, p->ini.line);
 }
 
-/* Grows array `*array` of `n` elements by one zeroed element and returns it. */
+/* Grows array `*array` of `n` elements by one zeroed element and returns it. Every growth must go
+ * through here: room is doubled when the count is a power of two. */
 static void *grow(void **array, size_t n, size_t size)
 {
-	char *a = mem_realloc(*array, n + 1, size);
-	if (!a)
-		return NULL;
-	*array = a;
+	char *a = *array;
+	if ((n & (n - 1)) == 0) { /* 0 or a power of two: the array is full */
+		a = mem_realloc(a, n ? 2 * n : 1, size);
+		if (!a)
+			return NULL;
+		*array = a;
+	}
 	return memset(a + n * size, 0, size);
 }
 #define GROW(array, n) (grow((void **)&(array), (n), sizeof(*(array))))
@@ -127,13 +131,14 @@ static int check_backend_name(const struct parse *p, struct sfs_err *err)
 		return no_memory(p, err);
 	if (r < 0 || strcmp(buf_text(&enc), p->arg) != 0)
 		return err_set(err, EINVAL,
-			"%s: the name of a back end becomes a directory: no slash, no %%, no control "
+			"%s: the name of a back end becomes a directory: no slash, no %%, no "
+			"control "
 			"character, no reserved name",
 			p->origin);
 	for (size_t i = 0; i < c->nbackends; i++)
 		if (!strcmp(c->backends[i].name, p->arg))
-			return err_set(err, EINVAL, "%s: there is a [backend %s] already", p->origin,
-				p->arg);
+			return err_set(err, EINVAL, "%s: there is a [backend %s] already",
+				p->origin, p->arg);
 	return 0;
 }
 
@@ -187,19 +192,17 @@ static bool is_common(const char *name)
 static int backend_options(struct parse *p, struct backend_conf *b, struct sfs_err *err)
 {
 	static const struct opt_row none = {0};
-	const struct opt_table own = {
-		b->ops->name, b->ops->options ? b->ops->options : &none};
+	const struct opt_table own = {b->ops->name, b->ops->options ? b->ops->options : &none};
 	const struct opt_table *const tables[] = {&own, &config_backend_options};
 	const struct opt_table *const common[] = {&config_backend_options};
 	int r = 0;
 	for (size_t i = 0; i < p->npairs && r == 0; i++) {
 		const struct pair *pair = &p->pairs[i];
 		if (is_common(pair->name))
-			r = opt_set(&b->common, common, 1, pair->name, pair->value, pair->origin,
-				err);
-		else
 			r = opt_set(
-				&b->own, tables, 2, pair->name, pair->value, pair->origin, err);
+				&b->common, common, 1, pair->name, pair->value, pair->origin, err);
+		else
+			r = opt_set(&b->own, tables, 2, pair->name, pair->value, pair->origin, err);
 	}
 	return r;
 }
@@ -221,8 +224,8 @@ static int backend_end(struct parse *p, struct sfs_err *err)
 	struct backend_conf *b = &p->c->backends[p->c->nbackends - 1];
 	const struct pair *type = find_pair(p, "type");
 	if (!type)
-		return err_set(err, EINVAL, "%s: [backend %s] needs type = BACKEND", p->origin,
-			b->name);
+		return err_set(
+			err, EINVAL, "%s: [backend %s] needs type = BACKEND", p->origin, b->name);
 	int r = config_find_backend(type->value, type->origin, &b->ops, err);
 	if (r == 0)
 		r = backend_options(p, b, err);
@@ -262,8 +265,8 @@ static int values_pair(struct parse *p, const char *origin, struct sfs_err *err)
 	iv->name = mem_strdup(buf_text(&p->ini.name));
 	iv->value = secret_new(buf_text(&p->ini.value), p->ini.value.len);
 	if (!iv->value)
-		return err_set(err, ENOMEM, "%s: no room for the value in secret memory (arena=)",
-			origin);
+		return err_set(
+			err, ENOMEM, "%s: no room for the value in secret memory (arena=)", origin);
 	return iv->name ? 0 : no_memory(p, err);
 }
 
@@ -282,8 +285,8 @@ static int attach_values(struct parse *p, struct sfs_err *err)
 		struct values *v = &p->values[i];
 		struct backend_conf *b = backend_called(p->c, v->name);
 		if (!b)
-			return err_set(err, EINVAL, "%s: there is no [backend %s]", v->origin,
-				v->name);
+			return err_set(
+				err, EINVAL, "%s: there is no [backend %s]", v->origin, v->name);
 		if (strcmp(b->ops->name, "inline") != 0)
 			return err_set(err, EINVAL,
 				"%s: [backend %s] has type %s; only the type inline takes values",
@@ -336,11 +339,13 @@ static int map_pair(struct parse *p, const char *origin, struct sfs_err *err)
 		return no_memory(p, err);
 	if (r < 0)
 		return err_set(err, EINVAL,
-			"%s: the new path is no path under the mount: no slash at its ends, no reserved "
+			"%s: the new path is no path under the mount: no slash at its ends, no "
+			"reserved "
 			"name, unusual bytes as %%XX",
 			origin);
 	if (c->nmaps >= SFS_RULES_MAX)
-		return err_set(err, E2BIG, "%s: more than %d names in [map]", origin, SFS_RULES_MAX);
+		return err_set(
+			err, E2BIG, "%s: more than %d names in [map]", origin, SFS_RULES_MAX);
 	struct map_entry *m = GROW(c->maps, c->nmaps);
 	if (!m)
 		return no_memory(p, err);
@@ -394,8 +399,8 @@ static int unknown_section(const struct parse *p, struct sfs_err *err)
 	text_escaped(shown, sizeof(shown), buf_text(&p->ini.name), p->ini.name.len);
 	const char *near = text_nearest(buf_text(&p->ini.name), words, NSECTIONS);
 	if (near)
-		return err_set(err, EINVAL, "%s: unknown section [%s]: did you mean [%s]?", p->origin,
-			shown, near);
+		return err_set(err, EINVAL, "%s: unknown section [%s]: did you mean [%s]?",
+			p->origin, shown, near);
 	return err_set(err, EINVAL,
 		"%s: unknown section [%s]; there are [mount], [backend NAME], [values NAME], [rule "
 		"GLOB] and [map]",
@@ -410,8 +415,8 @@ static const struct section_row *find_section(const char *word)
 	return NULL;
 }
 
-static int once_only(struct parse *p, const struct section_row *row, unsigned *seen,
-	struct sfs_err *err)
+static int once_only(
+	struct parse *p, const struct section_row *row, unsigned *seen, struct sfs_err *err)
 {
 	unsigned bit = 1u << (row - sections);
 	if (row->once && (*seen & bit))
@@ -437,7 +442,8 @@ static int begin_section(struct parse *p, unsigned *seen, struct sfs_err *err)
 		return unknown_section(p, err);
 	if (row->has_arg != (p->ini.has_value && p->ini.value.len > 0))
 		return err_set(err, EINVAL,
-			row->has_arg ? "%s: [%s] needs a name: [%s NAME]" : "%s: [%s] takes no name",
+			row->has_arg ? "%s: [%s] needs a name: [%s NAME]"
+				     : "%s: [%s] takes no name",
 			p->origin, row->word, row->word);
 	r = once_only(p, row, seen, err);
 	if (r < 0)
@@ -476,8 +482,9 @@ static int pair(struct parse *p, struct sfs_err *err)
 	if (!origin)
 		return no_memory(p, err);
 	if (!p->section)
-		return err_set(err, EINVAL, "%s: before the first section; start with [mount] or "
-					    "[backend NAME]",
+		return err_set(err, EINVAL,
+			"%s: before the first section; start with [mount] or "
+			"[backend NAME]",
 			origin);
 	int r = check_twice(p, origin, err);
 	return r < 0 ? r : p->section->pair(p, origin, err);
@@ -500,12 +507,13 @@ static int parse_all(struct parse *p, struct sfs_err *err)
 	if (r == 0)
 		r = attach_values(p, err);
 	if (r == 0 && p->c->nbackends == 0)
-		r = err_set(err, EINVAL, "%s: no [backend NAME] section, so there is nothing to show",
-			p->ini.file);
+		r = err_set(err, EINVAL,
+			"%s: no [backend NAME] section, so there is nothing to show", p->ini.file);
 	return r;
 }
 
-int config_parse(const char *text, size_t len, const char *file, struct config *ret, struct sfs_err *err)
+int config_parse(
+	const char *text, size_t len, const char *file, struct config *ret, struct sfs_err *err)
 {
 	struct config c = {0};
 	struct parse p = {.c = &c};

@@ -20,7 +20,8 @@ int config_word(
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
 		if (!strcmp(name, refused[i]))
 			return err_set(err, EINVAL,
-				"option %s (%s): a secretfs mount is always nosuid, nodev and noexec; "
+				"option %s (%s): a secretfs mount is always nosuid, nodev and "
+				"noexec; "
 				"remove the word",
 				name, origin);
 	*ret_skip = !strcmp(name, "user") && !has_value;
@@ -47,8 +48,8 @@ static const char *nearest_backend(const char *word)
 	return text_nearest(word, names, used);
 }
 
-int config_find_backend(const char *type, const char *origin, const struct backend_ops **ret,
-	struct sfs_err *err)
+int config_find_backend(
+	const char *type, const char *origin, const struct backend_ops **ret, struct sfs_err *err)
 {
 	const struct backend_ops *ops = backend_find(type);
 	if (ops) {
@@ -61,10 +62,11 @@ int config_find_backend(const char *type, const char *origin, const struct backe
 	text_escaped(shown, sizeof(shown), type, strlen(type));
 	const char *near = nearest_backend(type);
 	if (near)
-		return err_set(err, EINVAL, "%s: unknown back end %s: did you mean %s? There are %s",
-			origin, shown, near, buf_text(&list));
-	return err_set(
-		err, EINVAL, "%s: unknown back end %s: there are %s", origin, shown, buf_text(&list));
+		return err_set(err, EINVAL,
+			"%s: unknown back end %s: did you mean %s? There are %s", origin, shown,
+			near, buf_text(&list));
+	return err_set(err, EINVAL, "%s: unknown back end %s: there are %s", origin, shown,
+		buf_text(&list));
 }
 
 /* --- one back end --- */
@@ -72,16 +74,16 @@ int config_find_backend(const char *type, const char *origin, const struct backe
 static int check_location(const struct backend_conf *b, const char *origin, struct sfs_err *err)
 {
 	if (!b->ops->location && *b->location)
-		return err_set(err, EINVAL, "%s: the back end %s takes no location", origin,
-			b->ops->name);
+		return err_set(
+			err, EINVAL, "%s: the back end %s takes no location", origin, b->ops->name);
 	if (!(b->ops->flags & BACKEND_LOCATION_PATH))
 		return 0;
 	if (!*b->location)
 		return err_set(err, EINVAL, "%s: the back end %s needs a path: %s:/PATH", origin,
 			b->ops->name, b->ops->name);
 	if (b->location[0] != '/')
-		return err_set(err, EINVAL, "%s: the path of %s must be absolute", origin,
-			b->ops->name);
+		return err_set(
+			err, EINVAL, "%s: the path of %s must be absolute", origin, b->ops->name);
 	return 0;
 }
 
@@ -99,11 +101,15 @@ static int check_at(const char *at, const char *origin, char **ret, struct sfs_e
 	_cleanup_free_ char *text = mem_strndup(at, len);
 	if (!text)
 		return err_set(err, ENOMEM, "%s: out of memory", origin);
-	if (len && (name_decode(&name, text, len) < 0 ||
-			   name_encode(&again, buf_text(&name), name.len) < 0 ||
-			   strcmp(buf_text(&again), text) != 0))
+	int r = len ? name_decode(&name, text, len) : 0;
+	if (r == 0 && len)
+		r = name_encode(&again, buf_text(&name), name.len);
+	if (r == -ENOMEM)
+		return err_set(err, ENOMEM, "%s: out of memory", origin);
+	if (r < 0 || strcmp(buf_text(&again), text) != 0)
 		return err_set(err, EINVAL,
-			"option at (%s): no directory under the mount: no reserved name, unusual bytes "
+			"option at (%s): no directory under the mount: no reserved name, unusual "
+			"bytes "
 			"as %%XX",
 			origin);
 	*ret = take(text);
@@ -145,7 +151,8 @@ static int check_log(const struct config *c, struct sfs_err *err)
 	if (!v || v->text[0] == '/' || !strcmp(v->text, "stderr") || !strcmp(v->text, "syslog"))
 		return 0;
 	return err_set(err, EINVAL,
-		"option log (%s): must be stderr, syslog, or the absolute path of a file", v->origin);
+		"option log (%s): must be stderr, syslog, or the absolute path of a file",
+		v->origin);
 }
 
 static int check_arena(const struct config *c, struct sfs_err *err)
@@ -177,7 +184,8 @@ int config_check(struct config *c, struct sfs_err *err)
 
 /* --- -o --- */
 
-/* Length of the item at the start of `s`: to the next comma that is not quoted (the rules of opt_parse()). */
+/* Length of the item at the start of `s`: to the next comma that is not quoted (the rules of
+ * opt_parse()). */
 static size_t item_length(const char *s)
 {
 	bool open = false;
@@ -235,8 +243,8 @@ static int distribute(const struct opt_values *all, const struct opt_table *cons
 		const char *text = v->row->type == OPT_FLAG && !*v->text ? NULL : v->text;
 		for (size_t t = 0; t < n && r == 0; t++)
 			if (table_has(tables[t], v->row) && v->row->type != OPT_IGNORED)
-				r = opt_set(sets[t], &tables[t], 1, v->row->name, text, v->origin,
-					err);
+				r = opt_set(
+					sets[t], &tables[t], 1, v->row->name, text, v->origin, err);
 	}
 	return r;
 }
@@ -248,7 +256,8 @@ static int parse_options(
 	static const struct opt_row none = {0};
 	const struct opt_table own = {
 		b ? b->ops->name : "", b && b->ops->options ? b->ops->options : &none};
-	const struct opt_table *const tables[] = {&config_mount_options, &config_backend_options, &own};
+	const struct opt_table *const tables[] = {
+		&config_mount_options, &config_backend_options, &own};
 	struct opt_values *const sets[] = {&c->mount, b ? &b->common : NULL, b ? &b->own : NULL};
 	_cleanup_(buf_clear) struct buf text = BUF_INIT(SFS_OPTION_MAX);
 	_cleanup_(opt_clear) struct opt_values all = {0};
@@ -279,8 +288,9 @@ static int load_bare(struct config *c, const char *source, const char *options, 
 	c->nbackends = 1;
 	struct backend_conf *b = &c->backends[0];
 	if (!word)
-		return err_set(err, EINVAL, "SOURCE is empty before the colon: write BACKEND:LOCATION "
-					    "or the path of a .conf file");
+		return err_set(err, EINVAL,
+			"SOURCE is empty before the colon: write BACKEND:LOCATION "
+			"or the path of a .conf file");
 	int r = config_find_backend(type, "SOURCE", &b->ops, err);
 	if (r < 0)
 		return r;
@@ -300,7 +310,8 @@ static int check_owner(int fd, const char *file, struct stat *ret, struct sfs_er
 		return err_errno(err, errno, "config file %s", file);
 	if (st.st_uid != 0 && st.st_uid != getuid())
 		return err_set(err, EPERM,
-			"config file %s belongs to uid %u: it must belong to root or to you (uid %u)",
+			"config file %s belongs to uid %u: it must belong to root or to you (uid "
+			"%u)",
 			file, (unsigned)st.st_uid, (unsigned)getuid());
 	if (st.st_mode & 022)
 		return err_set(err, EPERM,
@@ -316,7 +327,8 @@ static void warn_readable(const struct config *c, const struct stat *st)
 	for (size_t i = 0; i < c->nbackends; i++)
 		values += c->backends[i].nvalues;
 	if (values && (st->st_mode & 044))
-		log_warn("config file %s holds values and others may read it (mode %04o): chmod 0600 "
+		log_warn("config file %s holds values and others may read it (mode %04o): chmod "
+			 "0600 "
 			 "it",
 			c->file, (unsigned)(st->st_mode & 07777));
 }

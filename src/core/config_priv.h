@@ -5,7 +5,8 @@
 
 #include "core/config.h"
 
-/* Turns accepted options into numbers, once, so that a policy costs no parsing. `uid`, `gid`: where the mount has none. */
+/* Turns accepted options into numbers, once, so that a policy costs no parsing. `uid`, `gid`: where
+ * the mount has none. */
 void config_compile(struct config *c, uid_t uid, gid_t gid);
 /* Frees what it holds and zeroes it. */
 void config_clear(struct config *c);
@@ -13,11 +14,16 @@ void backend_conf_clear(struct backend_conf *b);
 
 /* Checks that tables cannot express, over everything read: ranges, at=, locations, names. */
 int config_check(struct config *c, struct sfs_err *err);
-/* Words that are no options of ours: the bare `user` of fstab means nothing (*ret_skip), suid, dev and exec are refused. */
-int config_word(const char *name, bool has_value, const char *origin, bool *ret_skip, struct sfs_err *err);
-/* Sets at, location and ops of a back end whose options stand in `common`; `at` is what counts without at=. */
-int backend_conf_finish(struct backend_conf *b, const char *at, const char *origin, struct sfs_err *err);
+/* Words that are no options of ours: the bare `user` of fstab means nothing (*ret_skip), suid, dev
+ * and exec are refused. */
+int config_word(
+	const char *name, bool has_value, const char *origin, bool *ret_skip, struct sfs_err *err);
+/* Sets at, location and ops of a back end whose options stand in `common`; `at` is what counts
+ * without at=. */
+int backend_conf_finish(
+	struct backend_conf *b, const char *at, const char *origin, struct sfs_err *err);
 /* The back end called `type`, or EINVAL with the nearest name and the list. */
-int config_find_backend(const char *type, const char *origin, const struct backend_ops **ret, struct sfs_err *err);
+int config_find_backend(
+	const char *type, const char *origin, const struct backend_ops **ret, struct sfs_err *err);
 
 #endif

@@ -237,8 +237,8 @@ int config_text(const struct config *c, struct buf *out)
 		buf_str(out, "\n[map]\n");
 	for (size_t i = 0; i < c->nmaps; i++) {
 		const struct map_entry *m = &c->maps[i];
-		_cleanup_free_ char *goal = m->field ? mem_asprintf("%s#%s", m->name, m->field)
-						     : mem_strdup(m->name);
+		_cleanup_free_ char *goal =
+			m->field ? mem_asprintf("%s#%s", m->name, m->field) : mem_strdup(m->name);
 		add_line(out, m->path, goal ? goal : m->name, m->origin);
 	}
 	return -out->failed;

@@ -37,14 +37,14 @@ struct span {
 struct parse {
 	enum control_file file;
 	struct command *v;
-	size_t n, line;
+	size_t n, cap, line;
 };
 
 static int bad(const struct parse *p, size_t len, const char *what, struct sfs_err *err)
 {
 	const struct control_row *row = &control_rows[p->file];
-	return err_set(err, EINVAL, "%s: line %zu (%zu bytes): %s; a line is %s", row->name, p->line,
-		len, what, row->args);
+	return err_set(err, EINVAL, "%s: line %zu (%zu bytes): %s; a line is %s", row->name,
+		p->line, len, what, row->args);
 }
 
 static struct span trim(struct span t)
@@ -60,12 +60,16 @@ static struct span trim(struct span t)
 
 static struct command *add(struct parse *p)
 {
-	struct command *v = mem_realloc(p->v, p->n + 1, sizeof(*v));
-	if (!v)
-		return NULL;
-	p->v = v;
-	v[p->n] = (struct command){.line = p->line};
-	return &v[p->n++];
+	if (p->n == p->cap) {
+		size_t cap = p->cap ? p->cap * 2 : 16;
+		struct command *v = mem_realloc(p->v, cap, sizeof(*v));
+		if (!v)
+			return NULL;
+		p->v = v;
+		p->cap = cap;
+	}
+	p->v[p->n] = (struct command){.line = p->line};
+	return &p->v[p->n++];
 }
 
 /* Cuts the last word, a number of seconds, off `t`. */
@@ -166,8 +170,8 @@ int commands_parse(enum control_file f, const char *text, size_t len, struct com
 	if (!control_rows[f].writable)
 		return err_set(err, EROFS, "%s is read only", control_rows[f].name);
 	if (len > SFS_CONTROL_WRITE_MAX)
-		return err_set(err, E2BIG, "%s: a write of %zu bytes; at most %d", control_rows[f].name,
-			len, SFS_CONTROL_WRITE_MAX);
+		return err_set(err, E2BIG, "%s: a write of %zu bytes; at most %d",
+			control_rows[f].name, len, SFS_CONTROL_WRITE_MAX);
 	for (size_t pos = 0; pos < len && r == 0;) {
 		const char *end = memchr(text + pos, '\n', len - pos);
 		size_t n = end ? (size_t)(end - text) - pos : len - pos;

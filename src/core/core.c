@@ -13,7 +13,8 @@
 #include <time.h>
 
 #define SEED_POLICY 5
-#define WAIT_SLICE  NSEC_PER_SEC /* a waiting thread looks at the clock again: suspend does not wake it */
+#define WAIT_SLICE \
+	NSEC_PER_SEC /* a waiting thread looks at the clock again: suspend does not wake it */
 
 /* --- locks and events --- */
 
@@ -150,8 +151,8 @@ static int make_store(struct core *core, const struct config *c)
 	return store_new(&conf, &core->store);
 }
 
-static struct core *new_core(const struct path_env *paths, const struct envstore *env,
-	const struct core_events *ev)
+static struct core *new_core(
+	const struct path_env *paths, const struct envstore *env, const struct core_events *ev)
 {
 	struct core *core = mem_calloc(1, sizeof(*core));
 	if (!core || tree_init(&core->tree) < 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Versions and metadata: asked of the source each time, answered within the caller's deadline whatever the source does. */
+/* Versions and metadata: asked of the source each time, answered within the caller's deadline
+ * whatever the source does. */
 #include "core/core_priv.h"
 
 #include "base/alloc.h"
@@ -15,10 +16,10 @@ struct ask {
 	struct instance_call call;
 	struct core *core;
 	struct core_inst *ci; /* a reference */
-	struct dent *d;       /* a reference */
+	struct dent *d;	      /* a reference */
 	struct core_timer timer;
-	unsigned refs;        /* tree lock */
-	bool answered;        /* tree lock */
+	unsigned refs;			  /* tree lock */
+	bool answered;			  /* tree lock */
 	struct versions_waiter *versions; /* one of the two */
 	struct text_waiter *text;
 };
@@ -231,15 +232,17 @@ static struct ask *new_ask(struct core *core, struct dent *d, int64_t deadline)
 	return a;
 }
 
-typedef int ask_fn(struct instance *in, const char *name, struct instance_call *c, struct sfs_err *err);
+typedef int ask_fn(
+	struct instance *in, const char *name, struct instance_call *c, struct sfs_err *err);
 
 /* Asks the source, with a timer. */
 static void send(struct ask *a, ask_fn *fn)
 {
 	struct sfs_err err = {0};
 	struct core *core = a->core;
-	if (!inst_enter(a->ci)) {
-		err_set(&err, EIO, "%s: this source was closed", a->ci->name);
+	struct core_inst *ci = a->ci; /* outlives `a`, which the answer may free */
+	if (!inst_enter(ci)) {
+		err_set(&err, EIO, "%s: this source was closed", ci->name);
 		called(&a->call, &err);
 		return;
 	}
@@ -248,8 +251,8 @@ static void send(struct ask *a, ask_fn *fn)
 	a->refs += a->timer.armed;
 	const char *name = a->d->subject->name; /* lives as long as the dent */
 	core_unlock(core);
-	int r = fn(a->ci->in, name, &a->call, &err);
-	inst_leave(a->ci);
+	int r = fn(ci->in, name, &a->call, &err);
+	inst_leave(ci);
 	if (r < 0)
 		called(&a->call, &err);
 }

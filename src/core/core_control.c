@@ -62,16 +62,17 @@ struct filter_part {
 	struct core_inst *ci; /* a reference */
 };
 
-/* One core_control_list(). References: one a part, one of who started it, one of the armed timer. */
+/* One core_control_list(). References: one a part, one of who started it, one of the armed timer.
+ */
 struct filter {
 	struct core *core;
 	struct text_waiter *w; /* NULL once answered; tree lock */
 	struct core_timer timer;
 	unsigned refs, waiting; /* tree lock */
-	char **lines;           /* tree lock */
+	char **lines;		/* tree lock */
 	size_t n;
-	struct sfs_err err;     /* the first failure */
-	bool any;               /* some source answered */
+	struct sfs_err err; /* the first failure */
+	bool any;	    /* some source answered */
 	struct filter_part parts[SFS_BACKENDS_MAX];
 };
 
@@ -117,7 +118,8 @@ static void filter_answer(struct filter *f)
 	buf_clear(&out);
 }
 
-/* The path of a name that is not hidden, as an argument of control files; NULL otherwise. Tree lock. */
+/* The path of a name that is not hidden, as an argument of control files; NULL otherwise. Tree
+ * lock. */
 static char *line_of(struct core_inst *ci, const char *name)
 {
 	_cleanup_(buf_clear) struct buf path = BUF_INIT(2 * SFS_PATH_MAX);

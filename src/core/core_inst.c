@@ -58,8 +58,7 @@ static int parse_names(struct core_inst *ci, const char *text)
 		while (used && (text[used - 1] == ' ' || text[used - 1] == '\t'))
 			used--;
 		if (used) {
-			struct list_entry *v =
-				mem_realloc(ci->names, ci->nnames + 1, sizeof(*v));
+			struct list_entry *v = mem_realloc(ci->names, ci->nnames + 1, sizeof(*v));
 			if (!v)
 				return -ENOMEM;
 			ci->names = v;

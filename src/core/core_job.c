@@ -18,6 +18,8 @@ static void job_free(struct job *j)
 	struct core *core = j->core;
 	for (size_t i = 0; i < j->ntargets; i++)
 		dent_unref(core, j->targets[i].d);
+	for (size_t i = 0; i < j->ncommands; i++)
+		mem_free(j->outcomes[i].sentence);
 	mem_free(j->targets);
 	mem_free(j->outcomes);
 	commands_free(j->commands, j->ncommands);
@@ -77,8 +79,8 @@ static int command_error(const struct job *j, size_t i, struct sfs_err *err)
 	const struct outcome *o = &j->outcomes[i];
 	bool named = c->kind == COMMAND_NAME;
 	if (o->failed && (named || !o->ok))
-		return err_set(err, o->err.code, "%s: line %zu: %s", control_rows[j->file].name,
-			c->line, o->err.msg);
+		return err_set(err, o->code, "%s: line %zu: %s", control_rows[j->file].name,
+			c->line, o->sentence ? o->sentence : "failed");
 	if (!o->failed && !o->ok && c->kind == COMMAND_GLOB && j->file != CONTROL_PURGE)
 		return err_set(err, ENOENT, "%s: line %zu: no name matches the %s",
 			control_rows[j->file].name, c->line, shown_arg(c));
@@ -102,8 +104,8 @@ static int job_error(const struct job *j, struct sfs_err *err)
 static void progress_text(const struct job *j, struct buf *out)
 {
 	if (j->file == CONTROL_HYDRATE || j->file == CONTROL_REFRESH)
-		buf_printf(out, "%zu/%zu\n", j->done,
-			j->ntargets > j->done ? j->ntargets : j->done);
+		buf_printf(
+			out, "%zu/%zu\n", j->done, j->ntargets > j->done ? j->ntargets : j->done);
 	buf_str(out, buf_text(&j->failures));
 	if (j->nfailures > JOB_FAILURES)
 		buf_printf(out, "%zu more failures\n", j->nfailures - JOB_FAILURES);
@@ -149,7 +151,8 @@ static void pump(struct job *j);
 
 static void fetched(struct waiter *w, struct payload *p, const struct sfs_err *err)
 {
-	struct flight_slot *slot = (struct flight_slot *)((char *)w - offsetof(struct flight_slot, w));
+	struct flight_slot *slot =
+		(struct flight_slot *)((char *)w - offsetof(struct flight_slot, w));
 	struct job *j = slot->job;
 	struct target *t = &j->targets[slot->target];
 	if (p)
@@ -175,13 +178,14 @@ static void start_one(struct job *j, struct flight_slot *slot)
 		fetched(&slot->w, &none, NULL);
 		return;
 	}
-	slot->w = (struct waiter){.done = fetched, .deadline = clock_after(clock_boot(), 10 * j->core->timeout)};
-	core_fetch(j->core, t->d, NULL,
-		j->file == CONTROL_REFRESH ? FETCH_REFRESH : FETCH_CACHED, &slot->w);
+	slot->w = (struct waiter){
+		.done = fetched, .deadline = clock_after(clock_boot(), 10 * j->core->timeout)};
+	core_fetch(j->core, t->d, NULL, j->file == CONTROL_REFRESH ? FETCH_REFRESH : FETCH_CACHED,
+		&slot->w);
 }
 
-/* Keeps JOB_FLIGHTS fetches in the air. Completions that come while it runs leave the work to it, so that answers from memory
- * cost no stack. */
+/* Keeps JOB_FLIGHTS fetches in the air. Completions that come while it runs leave the work to it,
+ * so that answers from memory cost no stack. */
 static void pump(struct job *j)
 {
 	pthread_mutex_lock(&j->lock);
@@ -200,8 +204,8 @@ static void pump(struct job *j)
 		pthread_mutex_lock(&j->lock);
 	}
 	j->pumping = false;
-	bool over = !j->finished && j->in_flight == 0 &&
-		    (j->stopped || j->next_target == j->ntargets);
+	bool over =
+		!j->finished && j->in_flight == 0 && (j->stopped || j->next_target == j->ntargets);
 	j->finished = j->finished || over;
 	pthread_mutex_unlock(&j->lock);
 	if (over)
@@ -265,7 +269,8 @@ static void ask_filter(struct job *j, size_t command, struct core_inst *ci)
 	pthread_mutex_unlock(&j->lock);
 	err_set(&err, ENOMEM, "out of memory");
 	if (fc) {
-		*fc = (struct filter_call){.call.done = filtered, .job = j, .ci = ci, .command = command};
+		*fc = (struct filter_call){
+			.call.done = filtered, .job = j, .ci = ci, .command = command};
 		core_inst_ref(ci);
 		r = -EIO;
 		err_set(&err, EIO, "%s: this source was closed", ci->name);
@@ -334,14 +339,15 @@ static void job_due(struct core *core, struct core_timer *t)
 	(void)core;
 	struct control_waiter *w = take_writer(j);
 	if (w) {
-		err_set(&err, EAGAIN, "%s: continues in the background", control_rows[j->file].name);
+		err_set(&err, EAGAIN, "%s: continues in the background",
+			control_rows[j->file].name);
 		w->done(w, &err);
 	}
 	job_unref(j);
 }
 
-static struct job *new_job(struct core *core, enum control_file f, struct command *commands, size_t n,
-	struct control_waiter *w)
+static struct job *new_job(struct core *core, enum control_file f, struct command *commands,
+	size_t n, struct control_waiter *w)
 {
 	struct job *j = mem_calloc(1, sizeof(*j));
 	struct outcome *outcomes = mem_calloc(n ? n : 1, sizeof(*outcomes));
@@ -414,7 +420,7 @@ void core_control_write(struct core *core, enum control_file f, const char *text
 static struct job *find_job(struct core *core, const struct control_waiter *w)
 {
 	struct job *j;
-	DL_FOREACH(core->jobs, j)
+	DL_FOREACH (core->jobs, j)
 		if (j->w == w)
 			return j;
 	return NULL;
@@ -438,7 +444,7 @@ void core_jobs_abort(struct core *core)
 {
 	struct job *j;
 	core_lock(core);
-	DL_FOREACH(core->jobs, j) {
+	DL_FOREACH (core->jobs, j) {
 		pthread_mutex_lock(&j->lock);
 		j->stopped = true;
 		pthread_mutex_unlock(&j->lock);
@@ -450,7 +456,7 @@ int core_job_progress(struct core *core, enum control_file f, struct buf *out)
 {
 	struct job *j, *last = NULL;
 	core_lock(core);
-	DL_FOREACH(core->jobs, j)
+	DL_FOREACH (core->jobs, j)
 		if (j->file == f)
 			last = j;
 	if (last) {

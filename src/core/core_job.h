@@ -2,9 +2,10 @@
 /*
  * One write to a control file while it is carried out. Inside of the core.
  *
- * A job first waits for the first listings (globs and names need them), asks for filters, then works through its targets with at most
- * JOB_FLIGHTS fetches in the air. It goes on when its writer is gone: after an interrupt until the fetches in the air have ended, after
- * the writer's deadline to its end.
+ * A job first waits for the first listings (globs and names need them), asks for filters, then
+ * works through its targets with at most JOB_FLIGHTS fetches in the air. It goes on when its writer
+ * is gone: after an interrupt until the fetches in the air have ended, after the writer's deadline
+ * to its end.
  */
 #ifndef SFS_CORE_CORE_JOB_H
 #define SFS_CORE_CORE_JOB_H
@@ -23,7 +24,8 @@ struct target {
 /* How a command went. */
 struct outcome {
 	size_t ok, failed;
-	struct sfs_err err; /* the first failure */
+	int code;       /* of the first failure */
+	char *sentence; /* its sentence; NULL: no memory for it */
 };
 
 struct flight_slot {
@@ -39,7 +41,7 @@ struct job {
 	struct command *commands;
 	struct outcome *outcomes; /* one a command */
 	size_t ncommands;
-	unsigned refs;            /* tree lock; the work, and the armed timer */
+	unsigned refs; /* tree lock; the work, and the armed timer */
 	struct core_timer timer;
 	struct control_waiter *w; /* NULL once answered or cancelled; tree lock */
 	struct job *prev, *next;  /* core->jobs; tree lock */
@@ -48,10 +50,10 @@ struct job {
 	pthread_mutex_t lock; /* all below; no other lock is taken under it */
 	struct target *targets;
 	size_t ntargets, cap, next_target, done;
-	size_t lists;         /* filter listings under way */
+	size_t lists; /* filter listings under way */
 	unsigned in_flight;
 	bool pumping, stopped, finished;
-	struct buf failures;  /* lines of text */
+	struct buf failures; /* lines of text */
 	size_t nfailures;
 	struct flight_slot slots[JOB_FLIGHTS], *free_slots;
 };
@@ -61,7 +63,8 @@ struct job {
 /* Adds the targets of a command; failures to find names go to its outcome. No lock held. */
 int job_expand(struct job *j, size_t command);
 /* Adds the names of a listing that a filter gave. */
-int job_expand_listing(struct job *j, size_t command, struct core_inst *ci, const struct listing *l);
+int job_expand_listing(
+	struct job *j, size_t command, struct core_inst *ci, const struct listing *l);
 /* Notes a failure of a command; `path` may be NULL. */
 void job_failed(struct job *j, size_t command, const char *path, const struct sfs_err *err);
 void job_ok(struct job *j, size_t command);

@@ -16,8 +16,8 @@ struct list_wait {
 	struct core *core;
 	struct core_waiter *w; /* NULL once it was answered or cancelled */
 	struct dent *dir;      /* a reference; NULL = everything */
-	unsigned refs;         /* tree lock */
-	bool linked;           /* in core->list_waits */
+	unsigned refs;	       /* tree lock */
+	bool linked;	       /* in core->list_waits */
 	struct core_timer timer;
 	struct waiter keys; /* the fetch of the value that holds the keys */
 	struct entry *entry;
@@ -94,7 +94,8 @@ void core_list_start_all(struct due_insts *due)
 static struct list_wait *ready_waits(struct core *core);
 static void answer_waits(struct list_wait *ready);
 
-/* Grows from one second, so that a provider that is down is asked a few times a minute by somebody who looks. */
+/* Grows from one second, so that a provider that is down is asked a few times a minute by somebody
+ * who looks. */
 static int64_t back_off(unsigned fails)
 {
 	int64_t cap = fails < 6 ? 1 << fails : RETRY_MAX;
@@ -106,6 +107,11 @@ static void list_ended(struct core_inst *ci, const struct sfs_err *err)
 {
 	struct core *core = ci->core;
 	core_lock(core);
+	bool report = err && !core->shutdown && !ci->closing;
+	core_unlock(core);
+	if (report) /* before anybody who waits looks at it */
+		core_error_note(core, err);
+	core_lock(core);
 	ci->running = false;
 	ci->answered = true;
 	if (err) {
@@ -116,13 +122,10 @@ static void list_ended(struct core_inst *ci, const struct sfs_err *err)
 		ci->list_fails = 0;
 	}
 	bool again = ci->again && !core->shutdown;
-	bool report = err && !core->shutdown && !ci->closing;
 	ci->again = false;
 	struct list_wait *ready = ready_waits(core);
 	pthread_cond_broadcast(&core->listed);
 	core_unlock(core);
-	if (report)
-		core_error_note(core, err);
 	answer_waits(ready);
 	if (again)
 		core_list_start(ci);
@@ -179,8 +182,7 @@ void core_list_start(struct core_inst *ci)
 
 /* --- news from the source --- */
 
-static void on_listed(
-	void *arg, struct instance *in, struct listing *l, const struct sfs_err *err)
+static void on_listed(void *arg, struct instance *in, struct listing *l, const struct sfs_err *err)
 {
 	(void)in;
 	(void)err; /* list_done() has it too */
@@ -267,7 +269,7 @@ static struct core_waiter *unlink_wait(struct list_wait *lw)
 static struct list_wait *ready_waits(struct core *core)
 {
 	struct list_wait *ready = NULL, *lw, *tmp;
-	DL_FOREACH_SAFE(core->list_waits, lw, tmp) {
+	DL_FOREACH_SAFE (core->list_waits, lw, tmp) {
 		if (core_list_pending(core, lw->dir))
 			continue;
 		unlink_wait(lw);
@@ -307,7 +309,8 @@ static void finish(struct list_wait *lw, const struct sfs_err *err)
 
 static void keys_here(struct waiter *keys, struct payload *p, const struct sfs_err *err)
 {
-	struct list_wait *lw = (struct list_wait *)((char *)keys - offsetof(struct list_wait, keys));
+	struct list_wait *lw =
+		(struct list_wait *)((char *)keys - offsetof(struct list_wait, keys));
 	core_lock(lw->core);
 	if (p && lw->dir->subject)
 		show_payload(lw->core, lw->dir->subject, p);
@@ -447,7 +450,7 @@ void core_list_abort(struct core *core)
 	struct sfs_err err;
 	err_set(&err, EIO, "the mount ends");
 	core_lock(core);
-	DL_FOREACH_SAFE(core->list_waits, lw, tmp) {
+	DL_FOREACH_SAFE (core->list_waits, lw, tmp) {
 		unlink_wait(lw);
 		DL_APPEND(all, lw);
 	}

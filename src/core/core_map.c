@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * [map] NEWPATH = NAME[#FIELD]: one more name for a secret, a key of one, or a field of its value. It is there while its target is, and
- * comes before what sources show at the same path. Targets are looked for in the sources, not in the tree, so that two names can be
- * swapped.
+ * [map] NEWPATH = NAME[#FIELD]: one more name for a secret, a key of one, or a field of its value.
+ * It is there while its target is, and comes before what sources show at the same path. Targets are
+ * looked for in the sources, not in the tree, so that two names can be swapped.
  */
 #include "core/core_priv.h"
 
@@ -115,7 +115,8 @@ static void show_map(struct core *core, size_t i, const char *target, const stru
 {
 	const struct map_entry *m = &core->conf->maps[i];
 	const struct policy *pol = core_policy(core, core->conf, m->path, target);
-	struct subject *s = pol && !pol->hidden ? tree_subject(&core->tree, g->ci, g->name, true) : NULL;
+	struct subject *s =
+		pol && !pol->hidden ? tree_subject(&core->tree, g->ci, g->name, true) : NULL;
 	if (!s) {
 		forget(core, i);
 		return;

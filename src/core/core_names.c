@@ -105,7 +105,8 @@ void core_dent_policy(struct core *core, const struct dent *d, struct policy *re
 		*ret = *known;
 		return;
 	}
-	/* A provisional name, perhaps with encoded slashes: the rules are about the path that it means. */
+	/* A provisional name, perhaps with encoded slashes: the rules are about the path that it
+	 * means. */
 	for (size_t i = 0; i < core->ninsts; i++) {
 		if (inst_canonical(core->insts[i], d->path, &canonical) == 0) {
 			config_policy(core->conf, buf_text(&canonical), ret);
@@ -134,9 +135,9 @@ static void file_attr(struct core *core, struct dent *d, struct core_attr *a)
 	if (!s->entry)
 		return;
 	entry_info(s->entry, &info);
-	a->nocache = info.ttl == 0;
+	a->nocache = info.ttl == 0 || core->conf->policy.ttl == 0;
 	a->mtime = info.serial && info.created ? info.created : a->mtime;
-	if (d->kind == CORE_SECRET)
+	if (d->kind != CORE_DIR)
 		measure(core, d, &info);
 	a->serial = d->size_serial;
 	a->size = d->size;

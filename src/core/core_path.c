@@ -2,9 +2,11 @@
 /*
  * Names of one source and paths under the mount:
  *
- *   provider's name  --prefix= taken off--  --one leading '/' dropped--  --add_prefix= put before--  --name_encode()--  --below at=--
+ *   provider's name  --prefix= taken off--  --one leading '/' dropped--  --add_prefix= put before--
+ * --name_encode()--  --below at=--
  *
- * The slash is dropped unless the listing holds the same name without it; then the name keeps it, as %2F.
+ * The slash is dropped unless the listing holds the same name without it; then the name keeps it,
+ * as %2F.
  */
 #include "core/core_priv.h"
 
@@ -35,7 +37,8 @@ static bool has_slash(const char *rest)
 	return rest[0] == '/' && rest[1] && rest[1] != '/';
 }
 
-/* The name that differs from `name` in the lack of the slash at `rest` (a place in it) is there too. */
+/* The name that differs from `name` in the lack of the slash at `rest` (a place in it) is there
+ * too. */
 static bool slash_needed(const struct core_inst *ci, const struct listing *l, const char *rest)
 {
 	char other[SFS_NAME_MAX + 1];
@@ -119,8 +122,10 @@ int inst_names(const struct core_inst *ci, const char *path, struct inst_names *
 	if (strncmp(rest, ci->add_prefix, add) != 0 || !rest[add])
 		return -ENOENT;
 	rest += add;
-	/* What the listing shows tells how this provider spells names; without one both are possible. */
-	bool bare = ci->plain || !ci->slashes, slash = rest[0] != '/' && (ci->slashes || !ci->plain);
+	/* What the listing shows tells how this provider spells names; without one both are
+	 * possible. */
+	bool bare = ci->plain || !ci->slashes,
+	     slash = rest[0] != '/' && (ci->slashes || !ci->plain);
 	if (bare || !slash)
 		add_name(ci, &n, false, rest);
 	if (slash)

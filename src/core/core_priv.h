@@ -2,10 +2,11 @@
 /*
  * Inside of the core, shared by core_*.c and status.c only.
  *
- * LOCKS, in the order they may be taken: `sync` (one listing is merged at a time; a reload is one too), then `lock` (the tree lock: all of
- * struct tree, struct core_inst and the lists below), then the store's, then `note_lock`, then the log's. None is held while a callback
- * runs, while an instance works, and while a store function runs that may call back (store_fetch, store_purge, store_changed,
- * entry_set_ttl, entry_set_policy).
+ * LOCKS, in the order they may be taken: `sync` (one listing is merged at a time; a reload is one
+ * too), then `lock` (the tree lock: all of struct tree, struct core_inst and the lists below), then
+ * the store's, then `note_lock`, then the log's. None is held while a callback runs, while an
+ * instance works, and while a store function runs that may call back (store_fetch, store_purge,
+ * store_changed, entry_set_ttl, entry_set_policy).
  */
 #ifndef SFS_CORE_CORE_PRIV_H
 #define SFS_CORE_CORE_PRIV_H
@@ -23,33 +24,35 @@ struct entry_tag {
 	bool version; /* an entry of a fixed version */
 };
 
-/* One opened back end. Those that a reload took out are kept, emptied, until core_free(): tags point to them. */
+/* One opened back end. Those that a reload took out are kept, emptied, until core_free(): tags
+ * point to them. */
 struct core_inst {
 	struct entry_tag current, versions;
 	_Atomic unsigned refs;
 	struct core *core;
-	struct instance *in;               /* gone after core_inst_close() */
+	struct instance *in; /* gone after core_inst_close() */
 	const struct backend_ops *ops;
 	char *name, *at, *prefix, *add_prefix; /* "" = none */
-	struct list_entry *names;          /* names=, sorted, unique; never changes */
+	struct list_entry *names;	       /* names=, sorted, unique; never changes */
 	size_t nnames;
 	/* guarded by the tree lock */
-	size_t index;                      /* overlay order: the lower one wins */
-	bool attached;                     /* in core->insts: its names are in the tree */
-	struct listing *listing;           /* a reference; NULL before the first */
-	struct ptab hashed;                /* struct hashed_name by path: names in hash form */
-	bool slashes, plain;               /* some names start with a slash; some do not */
-	struct ptab missing;               /* names lately asked for in vain (strings): a listing that shows one makes the store forget it */
-	bool answered;                     /* the first listing came or failed */
-	bool running, again;               /* a listing is on its way; it is out of date already */
-	bool closing;                      /* core_inst_close() has begun: no new calls */
-	unsigned busy;                     /* threads between inst_enter() and inst_leave() */
-	bool incomplete;                   /* memory was short: names are missing in the tree */
-	bool versions_used;                /* a fixed version was asked for */
-	int64_t listed_boot;               /* start of the listing held */
-	int64_t retry_at;                  /* after a failure: not before; boot time */
+	size_t index;		 /* overlay order: the lower one wins */
+	bool attached;		 /* in core->insts: its names are in the tree */
+	struct listing *listing; /* a reference; NULL before the first */
+	struct ptab hashed;	 /* struct hashed_name by path: names in hash form */
+	bool slashes, plain;	 /* some names start with a slash; some do not */
+	struct ptab missing; /* names lately asked for in vain (strings): a listing that shows one
+				makes the store forget it */
+	bool answered;	     /* the first listing came or failed */
+	bool running, again; /* a listing is on its way; it is out of date already */
+	bool closing;	     /* core_inst_close() has begun: no new calls */
+	unsigned busy;	     /* threads between inst_enter() and inst_leave() */
+	bool incomplete;     /* memory was short: names are missing in the tree */
+	bool versions_used;  /* a fixed version was asked for */
+	int64_t listed_boot; /* start of the listing held */
+	int64_t retry_at;    /* after a failure: not before; boot time */
 	unsigned list_fails;
-	struct sfs_err list_err;           /* code 0 = the last listing was well */
+	struct sfs_err list_err; /* code 0 = the last listing was well */
 };
 
 struct core_error {
@@ -57,8 +60,9 @@ struct core_error {
 	char msg[SFS_ERR_MAX];
 };
 
-/* Something that must be over at a time. Guarded by the tree lock. While it is armed it counts as a reference to what it is part of: who
- * disarms it gives that back, else `due` does, which is called without locks after the timer was taken out. */
+/* Something that must be over at a time. Guarded by the tree lock. While it is armed it counts as a
+ * reference to what it is part of: who disarms it gives that back, else `due` does, which is called
+ * without locks after the timer was taken out. */
 struct core_timer {
 	int64_t deadline;
 	void (*due)(struct core *core, struct core_timer *t);
@@ -72,40 +76,41 @@ struct core {
 	pthread_mutex_t sync, lock;
 	struct tree tree;
 	struct store *store;
-	struct config *conf;      /* in force */
-	int64_t timeout;          /* option of that name at the start, seconds */
-	struct dent **map_dents;  /* one for each conf->maps: a reference, or NULL */
-	bool reloading;           /* rules may have changed: keys of values in memory are looked at again */
+	struct config *conf;	 /* in force */
+	int64_t timeout;	 /* option of that name at the start, seconds */
+	struct dent **map_dents; /* one for each conf->maps: a reference, or NULL */
+	bool reloading; /* rules may have changed: keys of values in memory are looked at again */
 	struct core_inst **insts; /* in overlay order */
 	size_t ninsts;
 	struct core_inst **old_insts; /* closed */
 	size_t nold;
-	struct ptab policies;     /* struct policy, one for each combination met; they live as long as the core */
+	struct ptab policies; /* struct policy, one for each combination met; they live as long as
+				 the core */
 	const struct path_env *paths;
 	const struct envstore *env;
 	struct core_events ev;
-	bool flushing;            /* a thread sends events: others leave theirs to it */
+	bool flushing; /* a thread sends events: others leave theirs to it */
 	bool shutdown;
 	int64_t started_wall, started_boot;
-	pthread_cond_t listed;    /* some first listing was answered, or shutdown */
+	pthread_cond_t listed; /* some first listing was answered, or shutdown */
 	struct list_wait *list_waits;
-	struct ptab provs;        /* struct prov by waiter */
+	struct ptab provs; /* struct prov by waiter */
 	struct job *jobs;
-	unsigned users;           /* asynchronous calls under way (struct core_use) */
-	pthread_cond_t idle;      /* users became 0 */
+	unsigned users;	     /* asynchronous calls under way (struct core_use) */
+	pthread_cond_t idle; /* users became 0 */
 
 	struct core_timer *timers;
-	int64_t timer_wake;       /* when its thread looks again; boot time */
+	int64_t timer_wake; /* when its thread looks again; boot time */
 	pthread_cond_t timer_cond;
 	pthread_t timer_thread;
 	bool has_timer_thread;
 
 	pthread_mutex_t note_lock;
 	char *mount_dir;
-	char **notes;             /* core_note() */
+	char **notes; /* core_note() */
 	size_t nnotes;
 	struct core_error errors[CORE_ERRORS];
-	size_t nerrors;           /* ever; the newest is (nerrors - 1) % CORE_ERRORS */
+	size_t nerrors; /* ever; the newest is (nerrors - 1) % CORE_ERRORS */
 	struct sfs_err control_err;
 	int64_t control_err_wall;
 	char *progress[CONTROL_N]; /* text of the last write, for its read */
@@ -121,23 +126,28 @@ void core_unlock_quiet(struct core *core);
 void core_send(struct core *core);
 void core_inst_ref(struct core_inst *ci);
 void core_inst_unref(struct core_inst *ci);
-int core_inst_open(struct core *core, const struct backend_conf *conf, struct core_inst **ret, struct sfs_err *err);
+int core_inst_open(struct core *core, const struct backend_conf *conf, struct core_inst **ret,
+	struct sfs_err *err);
 void core_inst_close(struct core_inst *ci); /* no lock held; waits for its threads */
 /* Around calls of instance_*(): false when the instance is being closed. No lock held. */
 bool inst_enter(struct core_inst *ci);
 void inst_leave(struct core_inst *ci);
 /* An interned copy; NULL on no memory. Tree lock not needed; `c` is the configuration to go by. */
-const struct policy *core_policy(struct core *core, const struct config *c, const char *path, const char *alias);
-/* An asynchronous call begins (false: the core is shutting down) or ends. core_shutdown() waits for all of them. */
+const struct policy *core_policy(
+	struct core *core, const struct config *c, const char *path, const char *alias);
+/* An asynchronous call begins (false: the core is shutting down) or ends. core_shutdown() waits for
+ * all of them. */
 bool core_use(struct core *core);
 void core_unuse(struct core *core);
 
 /* --- core_path.c: names of a source and paths under the mount --- */
 
-/* Path of provider name `name` given listing `l` (may be NULL): appended to `out`. -ENOENT: not shown (outside prefix=), -ENAMETOOLONG,
- * -ENOMEM, -EINVAL. */
-int inst_path(const struct core_inst *ci, const struct listing *l, const char *name, struct buf *out);
-/* Provider names that path `path` may mean, most likely first, at most 2: *ret_n of them, NUL-terminated, in out[]. -ENOENT: none. */
+/* Path of provider name `name` given listing `l` (may be NULL): appended to `out`. -ENOENT: not
+ * shown (outside prefix=), -ENAMETOOLONG, -ENOMEM, -EINVAL. */
+int inst_path(
+	const struct core_inst *ci, const struct listing *l, const char *name, struct buf *out);
+/* Provider names that path `path` may mean, most likely first, at most 2: *ret_n of them,
+ * NUL-terminated, in out[]. -ENOENT: none. */
 struct inst_names {
 	struct buf name[2];
 	size_t n;
@@ -147,7 +157,8 @@ void inst_names_clear(struct inst_names *n);
 /* Whether `path` lies at or below the directory of the source. */
 bool inst_covers(const struct core_inst *ci, const char *path);
 /* The line of a provider name: of the listing, else of names=. */
-const struct list_entry *inst_item(const struct core_inst *ci, const struct listing *l, const char *name);
+const struct list_entry *inst_item(
+	const struct core_inst *ci, const struct listing *l, const char *name);
 /* The line that is shown at secret path `path`, or NULL. Tree lock. */
 const struct list_entry *inst_at(const struct core_inst *ci, const char *path);
 /* The canonical path that `path` is another spelling of, for this source: appended. -ENOENT. */
@@ -165,8 +176,9 @@ void inst_hashed_clear(struct core_inst *ci);
 
 /* Puts listing `l` in place of the one held. No lock held. */
 void core_sync(struct core_inst *ci, struct listing *l);
-/* What to do to the tree when a source comes (its names= and the listing it may have already), or when rules change: made with `sync`
- * held, by configuration `c`; applied with the tree lock held as well. Names that are shown no more go to `dropped` (strings). */
+/* What to do to the tree when a source comes (its names= and the listing it may have already), or
+ * when rules change: made with `sync` held, by configuration `c`; applied with the tree lock held
+ * as well. Names that are shown no more go to `dropped` (strings). */
 struct sync_ops;
 int core_sync_prepare(struct core_inst *ci, const struct config *c, struct sync_ops **ret);
 void core_sync_apply(struct core_inst *ci, const struct sync_ops *ops, struct ptab *dropped);
@@ -182,14 +194,17 @@ void core_drop_values(struct core_inst *ci, struct ptab *dropped);
 
 /* They follow the sources. */
 void core_sync_maps(struct core *core);
-/* The names of the old configuration go; room for those of `c` (made by core_maps_alloc()) takes over. */
+/* The names of the old configuration go; room for those of `c` (made by core_maps_alloc()) takes
+ * over. */
 int core_maps_alloc(const struct config *c, struct dent ***ret);
 void core_maps_replace(struct core *core, struct dent **v, size_t old_n);
 
 /* --- core_show.c: one secret in the tree; all under the tree lock --- */
 
-/* Shows the secret of line `item` at `path`, unless a source before it or a [map] name has the place. */
-int show_secret(struct core_inst *ci, const struct list_entry *item, const char *path, const struct policy *pol);
+/* Shows the secret of line `item` at `path`, unless a source before it or a [map] name has the
+ * place. */
+int show_secret(struct core_inst *ci, const struct list_entry *item, const char *path,
+	const struct policy *pol);
 /* Shows it no more; what it hid comes back. True if nothing shows the secret any longer. */
 bool show_not(struct core_inst *ci, const char *name, const char *path);
 /* The first source that has a secret at `path`, and its line; or NULL. */
@@ -209,7 +224,8 @@ void core_list_all(struct core *core, struct core_waiter *w);
 void core_list_start(struct core_inst *ci);
 /* Whether the first listing or a renewal is due. Tree lock. */
 bool core_list_due(const struct core_inst *ci);
-/* References to the sources that show names in `dir` and whose listing is due, for core_list_start_all() after unlocking. Tree lock. */
+/* References to the sources that show names in `dir` and whose listing is due, for
+ * core_list_start_all() after unlocking. Tree lock. */
 struct due_insts {
 	struct core_inst *v[SFS_BACKENDS_MAX];
 	size_t n;
@@ -217,7 +233,8 @@ struct due_insts {
 void core_list_collect(struct core *core, const char *dir, struct due_insts *ret);
 void core_list_start_all(struct due_insts *due);
 void core_list_events(struct instance_events *ev, struct core_inst *ci);
-/* True while the first listing of a source that shows names in `dir` (NULL: of any) is on its way. Tree lock. */
+/* True while the first listing of a source that shows names in `dir` (NULL: of any) is on its way.
+ * Tree lock. */
 bool core_list_pending(struct core *core, const struct dent *dir);
 /* Whether an unlisted name may exist all the same. Tree lock. */
 bool inst_may_have(const struct core_inst *ci);
@@ -230,18 +247,22 @@ void core_dent_policy(struct core *core, const struct dent *d, struct policy *re
 
 /* --- core_values.c --- */
 
-/* The entry of a subject's current value, made if there is none; a reference. NULL on no memory, or when its source ends. Tree lock. */
+/* The entry of a subject's current value, made if there is none; a reference. NULL on no memory, or
+ * when its source ends. Tree lock. */
 struct entry *core_entry(struct core *core, struct subject *s);
 /* The entry of any name and version (NULL = current) of a source; otherwise the same. */
-struct entry *core_entry_of(struct core_inst *ci, const char *name, const char *version, const struct policy *pol);
+struct entry *core_entry_of(
+	struct core_inst *ci, const char *name, const char *version, const struct policy *pol);
 void core_store_event(void *arg, struct entry *e, enum store_event ev, const struct sfs_err *err);
-/* Drops values of fixed versions: of the names in `names` (strings by ptab_hash(name, len, 0)), or of all. No lock held. */
+/* Drops values of fixed versions: of the names in `names` (strings by ptab_hash(name, len, 0)), or
+ * of all. No lock held. */
 void core_purge_versions(struct core *core, struct core_inst *ci, const struct ptab *names);
 
 /* --- core_prov.c --- */
 
 /* A fetch of a provisional name. Tree lock is not held. */
-void core_prov_fetch(struct core *core, struct dent *d, const char *version, enum fetch_mode mode, struct waiter *w);
+void core_prov_fetch(struct core *core, struct dent *d, const char *version, enum fetch_mode mode,
+	struct waiter *w);
 /* 1 = it was ours and is cancelled, 0 = it is ours and about to be answered, -1 = not ours. */
 int core_prov_cancel(struct core *core, struct waiter *w);
 void core_prov_abort(struct core *core);
@@ -251,7 +272,8 @@ void core_prov_abort(struct core *core);
 int core_timer_start(struct core *core);
 void core_timer_stop(struct core *core);
 void core_timer_arm(struct core *core, struct core_timer *t, int64_t deadline); /* tree lock */
-bool core_timer_disarm(struct core *core, struct core_timer *t);               /* tree lock; false: it was not armed */
+bool core_timer_disarm(
+	struct core *core, struct core_timer *t); /* tree lock; false: it was not armed */
 /* Runs what is due and returns the next deadline. Tests with a fake clock call it themselves. */
 int64_t core_run_timers(struct core *core);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Provisional names: no listing shows them, so the sources are asked one after the other, each under the names that the path may mean
- * to it. ENOENT leads to the next one, any other answer is the answer.
+ * Provisional names: no listing shows them, so the sources are asked one after the other, each
+ * under the names that the path may mean to it. ENOENT leads to the next one, any other answer is
+ * the answer.
  */
 #include "core/core_priv.h"
 
@@ -19,8 +20,8 @@ struct candidate {
 struct prov {
 	struct core *core;
 	struct waiter *user; /* key in core->provs */
-	struct waiter own; /* of the candidate in the air */
-	struct dent *d;    /* a reference */
+	struct waiter own;   /* of the candidate in the air */
+	struct dent *d;	     /* a reference */
 	enum fetch_mode mode;
 	char *version;
 	struct entry *entry; /* of that candidate */
@@ -61,8 +62,7 @@ static int add_candidates(struct prov *p, struct core_inst *ci, const char *path
 	int r = inst_canonical(ci, path, &canonical);
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
-	const struct policy *pol =
-		core_policy(p->core, p->core->conf, buf_text(&canonical), NULL);
+	const struct policy *pol = core_policy(p->core, p->core->conf, buf_text(&canonical), NULL);
 	r = pol ? inst_names(ci, path, &names) : -ENOMEM;
 	if (r < 0 || pol->hidden) {
 		if (r == 0)

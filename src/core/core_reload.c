@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A new configuration in force: new sources are opened before anything changes, old ones closed after. */
+/* A new configuration in force: new sources are opened before anything changes, old ones closed
+ * after. */
 #include "core/core_priv.h"
 
 #include "base/alloc.h"
@@ -15,11 +16,11 @@ struct reload {
 	struct config *c;
 	size_t n;
 	struct core_inst **insts; /* the new set */
-	bool *fresh;              /* opened for it */
+	bool *fresh;		  /* opened for it */
 	struct sync_ops **ops;
 	struct ptab *dropped;
 	struct dent **maps;
-	struct core_inst **gone;  /* closed by it; room for all old ones */
+	struct core_inst **gone; /* closed by it; room for all old ones */
 	size_t ngone;
 };
 
@@ -184,7 +185,8 @@ static void unfix_old(struct reload *r)
 	}
 }
 
-/* Secrets that were found by asking: their rules may be others now; they come back when asked for. */
+/* Secrets that were found by asking: their rules may be others now; they come back when asked for.
+ */
 static void remove_unlisted(struct core *core)
 {
 	bool again = true;

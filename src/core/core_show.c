@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who has a place in the tree. At one path the order is: [map] names, then the sources in the order of the configuration; and a secret
- * `app/user` before the key `user` of a multi-key secret `app` of the same source. What is hidden by another comes back when that goes.
+ * Who has a place in the tree. At one path the order is: [map] names, then the sources in the order
+ * of the configuration; and a secret `app/user` before the key `user` of a multi-key secret `app`
+ * of the same source. What is hidden by another comes back when that goes.
  */
 #include "core/core_priv.h"
 
@@ -70,7 +71,8 @@ static bool has_key(const struct keys *keys, const char *key)
 
 static void show_secret_again(struct core *core, const char *path);
 
-/* Key files whose key is gone. Removing one may move another, so the search starts anew after each. */
+/* Key files whose key is gone. Removing one may move another, so the search starts anew after each.
+ */
 static void remove_keys(struct core *core, struct subject *s, const struct keys *keys)
 {
 	struct dent *d = s->shown, *next;
@@ -134,7 +136,8 @@ static int keep_keys(struct core *core, struct dent *dir)
 		d->pol = pol;
 		tree_event(&core->tree, d, CORE_ATTR);
 	}
-	/* What is hidden now, or no longer, shows at the next look at the keys, which waits for the value. */
+	/* What is hidden now, or no longer, shows at the next look at the keys, which waits for the
+	 * value. */
 	dir->keys_unknown = !known || core->reloading;
 	return 0;
 }
@@ -203,8 +206,7 @@ int show_secret(struct core_inst *ci, const struct list_entry *item, const char 
 	return r;
 }
 
-const struct list_entry *show_first_at(
-	struct core *core, const char *path, struct core_inst **ret)
+const struct list_entry *show_first_at(struct core *core, const char *path, struct core_inst **ret)
 {
 	for (size_t i = 0; i < core->ninsts; i++) {
 		const struct list_entry *e = inst_at(core->insts[i], path);
@@ -283,7 +285,8 @@ static char *secret_path(const struct dent *d)
 	return mem_strdup(value ? d->parent->path : d->path);
 }
 
-static void show_payload_at(struct core *core, struct subject *s, struct dent *d, const struct payload *p)
+static void show_payload_at(
+	struct core *core, struct subject *s, struct dent *d, const struct payload *p)
 {
 	_cleanup_free_ char *path = secret_path(d);
 	_cleanup_free_ const char **v = NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From listings to the tree. A new listing is compared with the one before, name by name (both are sorted); paths and policies are worked
- * out before the tree lock is taken, and under it only what changed is touched. New names come before old ones go, so that a directory
- * whose names were all replaced stays the same directory.
+ * From listings to the tree. A new listing is compared with the one before, name by name (both are
+ * sorted); paths and policies are worked out before the tree lock is taken, and under it only what
+ * changed is touched. New names come before old ones go, so that a directory whose names were all
+ * replaced stays the same directory.
  */
 #include "core/core_priv.h"
 
@@ -17,14 +18,14 @@ struct sync_op {
 	const struct list_entry *item; /* in one of the two listings */
 	char *path;
 	const struct policy *pol; /* NULL: drop */
-	bool fresh;               /* was not there before */
-	bool version;             /* the listing tells another version than before */
+	bool fresh;		  /* was not there before */
+	bool version;		  /* the listing tells another version than before */
 };
 
 struct sync_ops {
 	struct sync_op *v;
 	size_t n, cap;
-	bool failed;         /* memory was short */
+	bool failed;	     /* memory was short */
 	bool slashes, plain; /* of the new names */
 	size_t too_long;     /* names whose path would be too long */
 	struct listing *old; /* a reference: items point into it */
@@ -41,8 +42,7 @@ struct view {
 static const struct list_entry *view_peek(const struct view *v, bool *ret_name, bool *ret_item)
 {
 	const struct list_entry *a = v->l && v->i < v->l->n ? &v->l->items[v->i] : NULL;
-	const struct list_entry *b =
-		v->names && v->k < v->ci->nnames ? &v->ci->names[v->k] : NULL;
+	const struct list_entry *b = v->names && v->k < v->ci->nnames ? &v->ci->names[v->k] : NULL;
 	int order = a && b ? strcmp(a->name, b->name) : a ? -1 : 1;
 	*ret_item = a && order <= 0;
 	*ret_name = b && order >= 0;
@@ -105,8 +105,8 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_item(const struct list_entry *a, const struct list_entry *b)
 {
-	if (a->created != b->created || a->keys_unknown != b->keys_unknown || a->nkeys != b->nkeys ||
-		!a->keys != !b->keys)
+	if (a->created != b->created || a->keys_unknown != b->keys_unknown ||
+		a->nkeys != b->nkeys || !a->keys != !b->keys)
 		return false;
 	for (size_t i = 0; i < a->nkeys; i++)
 		if (strcmp(a->keys[i], b->keys[i]) != 0)
@@ -138,7 +138,8 @@ static void note_spelling(struct sync_ops *ops, const struct core_inst *ci, cons
 }
 
 /* Ops that lead from view `a` to view `b`; `all`: names that are in both are shown again. */
-static void compare(struct sync_ops *ops, struct view a, struct view b, const struct config *c, bool all)
+static void compare(
+	struct sync_ops *ops, struct view a, struct view b, const struct config *c, bool all)
 {
 	const struct list_entry *x = view_next(&a), *y = view_next(&b);
 	while (x || y) {
@@ -150,7 +151,8 @@ static void compare(struct sync_ops *ops, struct view a, struct view b, const st
 		} else if (order > 0) {
 			push(ops, &b, y, c, true, false);
 		} else {
-			bool version = x->version && y->version && !same_text(x->version, y->version);
+			bool version =
+				x->version && y->version && !same_text(x->version, y->version);
 			bool other = moved(&a, &b, y->name);
 			if (other)
 				push(ops, &a, x, NULL, false, false);
@@ -246,21 +248,27 @@ void core_sync_apply(struct core_inst *ci, const struct sync_ops *ops, struct pt
 /* Entries that must be asked for again after unlocking. */
 struct again {
 	struct entry **v;
-	size_t n;
+	size_t n, cap;
 };
 
 static void push_entry(struct again *a, struct entry *e)
 {
-	struct entry **v = e ? mem_realloc(a->v, a->n + 1, sizeof(*v)) : NULL;
-	if (!v) {
-		entry_unref(e);
-		return;
+	if (e && a->n == a->cap) {
+		size_t cap = a->cap ? a->cap * 2 : 16;
+		struct entry **v = mem_realloc(a->v, cap, sizeof(struct entry *));
+		if (v) {
+			a->v = v;
+			a->cap = cap;
+		}
 	}
-	a->v = v;
-	a->v[a->n++] = e;
+	if (!e || a->n == a->cap)
+		entry_unref(e);
+	else
+		a->v[a->n++] = e;
 }
 
-/* Names that came and were asked for in vain before, and names whose version the listing says is another. */
+/* Names that came and were asked for in vain before, and names whose version the listing says is
+ * another. */
 static void collect_again(struct core_inst *ci, const struct sync_ops *ops, struct again *ret)
 {
 	for (size_t i = 0; i < ops->n; i++) {
@@ -276,15 +284,17 @@ static void collect_again(struct core_inst *ci, const struct sync_ops *ops, stru
 				       : NULL;
 		if (!seen)
 			continue;
-		struct entry_policy pol = {op->pol->ttl, op->pol->stale,
-			ci->core->conf->policy.ttl == 0};
-		push_entry(ret, store_entry(ci->core->store, instance_source(ci->in), name, NULL, &pol));
+		struct entry_policy pol = {
+			op->pol->ttl, op->pol->stale, ci->core->conf->policy.ttl == 0};
+		push_entry(ret,
+			store_entry(ci->core->store, instance_source(ci->in), name, NULL, &pol));
 		ptab_del(&ci->missing, ptab_hash(name, strlen(name), 0), seen);
 		mem_free(seen);
 	}
 }
 
-static void log_sync(const struct core_inst *ci, const struct sync_ops *ops, const struct listing *l)
+static void log_sync(
+	const struct core_inst *ci, const struct sync_ops *ops, const struct listing *l)
 {
 	static struct log_rate rate = LOG_RATE(60);
 	if ((ops->too_long || ops->failed || l->truncated) && log_due(&rate))
@@ -360,7 +370,8 @@ void core_drop_values(struct core_inst *ci, struct ptab *dropped)
 	forget_all(dropped);
 }
 
-/* Marks the subjects of `ci` and keeps them, so that the table does not change while their dents go. */
+/* Marks the subjects of `ci` and keeps them, so that the table does not change while their dents
+ * go. */
 static void hold_subjects(struct tree *t, const struct core_inst *ci)
 {
 	size_t pos = 0;

@@ -25,9 +25,9 @@ void job_failed(struct job *j, size_t command, const char *path, const struct sf
 		text_to_arg(&name, path);
 	pthread_mutex_lock(&j->lock);
 	if (!o->failed++) {
-		o->err = *err;
-		if (path)
-			err_prefix(&o->err, "%s", buf_text(&name));
+		o->code = err->code;
+		o->sentence = path ? mem_asprintf("%s: %s", buf_text(&name), err->msg)
+				   : mem_strdup(err->msg);
 	}
 	j->done++;
 	if (j->nfailures++ < JOB_FAILURES)
@@ -60,7 +60,8 @@ static int add_target(struct job *j, size_t command, struct dent *d)
 
 /* --- names --- */
 
-/* As core_walk(), but stops at a multi-key secret whose keys only its value tells: that is what to fetch. */
+/* As core_walk(), but stops at a multi-key secret whose keys only its value tells: that is what to
+ * fetch. */
 static int walk(struct core *core, const char *path, struct dent **ret)
 {
 	struct dent *d = core_root(core);
@@ -130,7 +131,8 @@ static bool glob_hits(const char *glob, const struct dent *d)
 }
 
 /* One dent for each subject that `glob` matches (NULL: all), below `dir`. */
-static void find_subjects(struct core *core, const struct dent *dir, const char *glob, struct found *f)
+static void find_subjects(
+	struct core *core, const struct dent *dir, const char *glob, struct found *f)
 {
 	size_t pos = 0;
 	struct subject *s;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Deadlines of what waits in the core itself (listings, versions, control files); values have theirs in the store. They are
- * few and all of about the same length, so a list is enough: the thread looks at it at most every 20 ms.
+ * Deadlines of what waits in the core itself (listings, versions, control files); values have
+ * theirs in the store. They are few and all of about the same length, so a list is enough: the
+ * thread looks at it at most every 20 ms.
  */
 #include "core/core_priv.h"
 
@@ -12,7 +13,8 @@
 #include <utlist.h>
 
 #define LOOK_EVERY (20 * NSEC_PER_MSEC)
-#define SLEEP_MAX  NSEC_PER_SEC /* CLOCK_BOOTTIME runs on in suspend, the condition's clock does not */
+#define SLEEP_MAX \
+	NSEC_PER_SEC /* CLOCK_BOOTTIME runs on in suspend, the condition's clock does not */
 
 void core_timer_arm(struct core *core, struct core_timer *t, int64_t deadline)
 {
@@ -40,7 +42,7 @@ int64_t core_run_timers(struct core *core)
 	struct core_timer *due = NULL, *t, *tmp;
 	pthread_mutex_lock(&core->lock);
 	core->timer_wake = now + LOOK_EVERY; /* what is armed from now on is seen then */
-	DL_FOREACH_SAFE(core->timers, t, tmp) {
+	DL_FOREACH_SAFE (core->timers, t, tmp) {
 		if (t->deadline > now) {
 			next = t->deadline < next ? t->deadline : next;
 			continue;

@@ -53,8 +53,8 @@ static int entry_for(struct core *core, struct dent *d, const char *version, str
 		return err_set(err, EIO, "the mount ends");
 	if (pol.hidden || (!d->alive && !s->shown))
 		return err_set(err, ENOENT, "this name is no longer there");
-	struct entry *e = version ? core_entry_of(s->inst, s->name, version, &pol)
-				  : core_entry(core, s);
+	struct entry *e =
+		version ? core_entry_of(s->inst, s->name, version, &pol) : core_entry(core, s);
 	if (!e)
 		return err_set(err, ENOMEM, "out of memory");
 	*ret = e;
@@ -90,7 +90,8 @@ bool core_fetch_cancel(struct core *core, struct waiter *w)
 
 /* --- what a file shows --- */
 
-static int select_field(struct secret *bytes, const char *field, struct secret **ret, struct sfs_err *err)
+static int select_field(
+	struct secret *bytes, const char *field, struct secret **ret, struct sfs_err *err)
 {
 	struct fields *f;
 	int r = fields_parse(bytes, &f, err);
@@ -129,7 +130,8 @@ static struct payload *held(struct core *core, struct dent *d)
 	return p;
 }
 
-struct secret *core_peek(struct core *core, struct dent *d, uint64_t *ret_serial, int64_t *ret_mtime)
+struct secret *core_peek(
+	struct core *core, struct dent *d, uint64_t *ret_serial, int64_t *ret_mtime)
 {
 	struct core_attr a;
 	struct secret *bytes = NULL;
@@ -176,7 +178,7 @@ struct version_purge {
 	struct core_inst *ci;
 	const struct ptab *names; /* NULL = all */
 	struct entry **v;
-	size_t n;
+	size_t n, cap;
 };
 
 static bool same_string(const void *p, const void *key)
@@ -193,11 +195,15 @@ static int collect_version(void *arg, struct entry *e)
 		return 0;
 	if (vp->names && !ptab_find(vp->names, ptab_hash(name, strlen(name), 0), same_string, name))
 		return 0;
-	struct entry **v = mem_realloc(vp->v, vp->n + 1, sizeof(*v));
-	if (!v)
-		return -ENOMEM;
-	vp->v = v;
-	v[vp->n++] = entry_ref(e);
+	if (vp->n == vp->cap) {
+		size_t cap = vp->cap ? vp->cap * 2 : 16;
+		struct entry **v = mem_realloc(vp->v, cap, sizeof(struct entry *));
+		if (!v)
+			return -ENOMEM;
+		vp->v = v;
+		vp->cap = cap;
+	}
+	vp->v[vp->n++] = entry_ref(e);
 	return 0;
 }
 

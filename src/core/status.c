@@ -55,10 +55,10 @@ struct inst_view {
 	struct core_inst *ci; /* a reference */
 	size_t names, skipped;
 	bool truncated, answered, running, complete;
-	int64_t list_age;     /* ns; -1 = never */
+	int64_t list_age; /* ns; -1 = never */
 	struct sfs_err list_err;
 	struct source_health health;
-	char location[256];   /* escaped */
+	char location[256]; /* escaped */
 };
 
 struct views {
@@ -402,8 +402,7 @@ static void add_left(struct buf *out, const struct entry_info *info)
 static void add_name(struct cached *c, const struct entry_tag *tag, const char *name)
 {
 	core_lock(c->core);
-	const struct subject *s =
-		tag ? tree_subject(&c->core->tree, tag->ci, name, false) : NULL;
+	const struct subject *s = tag ? tree_subject(&c->core->tree, tag->ci, name, false) : NULL;
 	const struct dent *d = s ? face(s) : NULL;
 	text_to_arg(c->out, d ? d->path : name);
 	core_unlock(c->core);

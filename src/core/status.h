@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the control files show of the core. All text is printable ASCII and newlines (R54), and never a value. Inside of the core. */
+/* What the control files show of the core. All text is printable ASCII and newlines (R54), and
+ * never a value. Inside of the core. */
 #ifndef SFS_CORE_STATUS_H
 #define SFS_CORE_STATUS_H
 

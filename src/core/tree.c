@@ -52,8 +52,7 @@ static struct subject *make_subject(struct tree *t, struct core_inst *inst, cons
 struct subject *tree_subject(struct tree *t, struct core_inst *inst, const char *name, bool make)
 {
 	struct subject_key key = {inst, name};
-	struct subject *s =
-		ptab_find(&t->subjects, subject_hash(inst, name), same_subject, &key);
+	struct subject *s = ptab_find(&t->subjects, subject_hash(inst, name), same_subject, &key);
 	return s || !make ? s : make_subject(t, inst, name);
 }
 
@@ -137,7 +136,7 @@ static int reserve_slot(struct dent_dir *dir)
 {
 	if (dir->n < dir->cap)
 		return 0;
-	size_t cap = dir->cap ? dir->cap * 2 : 4;
+	uint32_t cap = dir->cap ? dir->cap * 2 : 1; /* many directories hold one name */
 	struct dent_slot *s = mem_realloc(dir->slots, cap, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
@@ -162,10 +161,10 @@ static size_t slot_after(const struct dent_dir *dir, uint64_t cookie)
 
 static void compact(struct dent_dir *dir)
 {
-	size_t n = 0;
+	uint32_t n = 0;
 	if (dir->n - dir->live <= dir->live + SLACK)
 		return;
-	for (size_t i = 0; i < dir->n; i++)
+	for (uint32_t i = 0; i < dir->n; i++)
 		if (dir->slots[i].d)
 			dir->slots[n++] = dir->slots[i];
 	dir->n = n;
@@ -310,8 +309,7 @@ static struct dent *new_dir(struct tree *t, struct dent *parent, const char *pat
 	return d;
 }
 
-static int new_file(
-	struct tree *t, struct dent *parent, const char *path, const struct shown *s)
+static int new_file(struct tree *t, struct dent *parent, const char *path, const struct shown *s)
 {
 	struct dent *d = alloc_dent(parent, path, CORE_SECRET);
 	if (!d)
@@ -521,8 +519,7 @@ int tree_put(struct tree *t, const char *path, const struct shown *s)
 	return parent ? new_file(t, parent, path, s) : -ENOMEM;
 }
 
-int tree_put_multikey(
-	struct tree *t, const char *path, const struct shown *s, struct dent **ret)
+int tree_put_multikey(struct tree *t, const char *path, const struct shown *s, struct dent **ret)
 {
 	struct dent *d = tree_occupant(t, path);
 	if (d && d->kind == CORE_SECRET)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker in hostile hands may send to the holder: one message a time, taken whole or refused. */
+/* What a worker in hostile hands may send to the holder: one message a time, taken whole or
+ * refused. */
 #include "base/hold.h"
 #include <errno.h>
 #include <stddef.h>
@@ -13,8 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static int sv[2] = { -1, -1 };
-	struct hold_msg *m = malloc(sizeof(*m)); /* its own block, so that ASan sees a write past the end */
+	static int sv[2] = {-1, -1};
+	struct hold_msg *m =
+		malloc(sizeof(*m)); /* its own block, so that ASan sees a write past the end */
 	int fd = -1;
 	if (!m || (sv[0] < 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0))
 		abort();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The list of mounts holds names that users chose: any text parses into strings that end, and the walk over it ends. */
+/* The list of mounts holds names that users chose: any text parses into strings that end, and the
+ * walk over it ends. */
 #include "base/mountinfo.h"
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const struct mount_entry *top = mountinfo_top(m, n, m[i].point);
 		if (top && strcmp(top->point, m[i].point) != 0)
 			abort();
-		if (strlen(m[i].source) > size || strlen(m[i].type) > size || strlen(m[i].root) > size)
+		if (strlen(m[i].source) > size || strlen(m[i].type) > size ||
+			strlen(m[i].root) > size)
 			abort();
 	}
 	mountinfo_free(m, n);

@@ -69,7 +69,7 @@ def run_cases():
     sys.exit(1 if bad else 0)
 
 
-def check(ok, what):
+def check(ok, what="not so"):
     if not ok:
         raise AssertionError(what)
 
@@ -243,7 +243,7 @@ def holders():
 
 
 def status_field(pid, name):
-    m = re.search(rb"^" + name.encode() + rb":\s*(.*)$", proc(pid, "status"), re.M)
+    m = re.search(rb"^" + name.encode() + rb":[ \t]*(.*?)[ \t]*$", proc(pid, "status"), re.M)
     return m.group(1).decode() if m else ""
 
 
@@ -440,7 +440,7 @@ class Fault:
     def _dir(self, name):
         key = as_bytes(name)
         if key not in self.ids:
-            self.ids[key] = f"{self.dir}/s/id{len(self.ids)}"
+            self.ids[key] = f"{self.dir}/s/{fresh('id')}"
         return self.ids[key]
 
     def add(self, name, value=None, **facts):

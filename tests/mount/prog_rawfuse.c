@@ -24,7 +24,8 @@
 #include <unistd.h>
 
 #define MESSAGE_MAX (256 * 1024)
-#define KNOWN_MAX   256
+#define NODES_MAX   (1 << 20) /* node ids are counted up from 1 */
+#define HANDLES_MAX 256
 #define WAITING_MAX 64
 #define REPLY_MSEC  20000
 #define ERRNO_MAX   512 /* what the kernel takes */
@@ -41,7 +42,7 @@ struct waiting {
 };
 
 static int device, holder;
-static uint64_t rng_state, unique = 1;
+static uint64_t rng_state, unique = 2; /* odd ones are INTERRUPTs, as the kernel has it */
 static uint64_t nodes[KNOWN_MAX] = {FUSE_ROOT_ID}, handles[KNOWN_MAX];
 static uint64_t lookups[KNOWN_MAX] = {1};
 static size_t nnodes = 1, nhandles;
@@ -164,6 +165,11 @@ static void on_reply(const char *data, size_t len)
 		die("a reply of a wrong length");
 	if (h->unique == 0)
 		return; /* a notification */
+	if (h->unique & 1) {
+		if (h->error != -EAGAIN)
+			die("an INTERRUPT was answered with something else than EAGAIN");
+		return;
+	}
 	while (i < nwaiting && waiting[i].unique != h->unique)
 		i++;
 	if (i == nwaiting)
@@ -222,7 +228,7 @@ static void send_request(
 {
 	struct request rq = {.h = {.len = (uint32_t)(sizeof(rq.h) + len),
 				     .opcode = opcode,
-				     .unique = unique += 2,
+				     .unique = (unique += 2) | (opcode == FUSE_INTERRUPT),
 				     .nodeid = nodeid}};
 	rq.h.uid = rnd(2) ? 0 : 1000;
 	rq.h.pid = (uint32_t)getpid();

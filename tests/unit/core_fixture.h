@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A core over back ends that a test controls: what they list, what they hold, how they fail, and when they answer. Each LOCATION
- * "0", "1", ... is one of `fakes`. Nothing here sleeps: a test waits for what it asked for.
+ * A core over back ends that a test controls: what they list, what they hold, how they fail, and
+ * when they answer. Each LOCATION "0", "1", ... is one of `fakes`. Nothing here sleeps: a test
+ * waits for what it asked for.
  */
 #ifndef SFS_TESTS_CORE_FIXTURE_H
 #define SFS_TESTS_CORE_FIXTURE_H
@@ -20,8 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FAKES     4
-#define FAKE_MAX  64
+#define FAKES	 4
+#define FAKE_MAX 64
 
 struct fake_secret {
 	char *name, *value;
@@ -36,7 +37,7 @@ struct fake {
 	pthread_cond_t cond;
 	struct fake_secret s[FAKE_MAX];
 	size_t n;
-	size_t many;          /* that many more names "dir%zu/name%zu" */
+	size_t many; /* that many more names "team%zu/service%zu-password" */
 	int list_err, get_err;
 	bool hold_list, hold_get; /* calls wait until false */
 	unsigned lists, gets, waiting;
@@ -44,7 +45,10 @@ struct fake {
 	struct watch_sink *sink;
 };
 
-#define FAKE_INIT {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER}
+#define FAKE_INIT                                                                   \
+	{                                                                           \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER \
+	}
 static struct fake fakes[FAKES] = {FAKE_INIT, FAKE_INIT, FAKE_INIT, FAKE_INIT};
 
 static inline struct fake_secret *fake_find(struct fake *f, const char *name)
@@ -76,12 +80,23 @@ static inline void fake_drop(size_t i, const char *name)
 	pthread_mutex_lock(&f->lock);
 	struct fake_secret *s = fake_find(f, name);
 	cr_assert(s, "%s", name);
+	free(s->name);
+	free(s->value);
 	*s = f->s[--f->n];
 	pthread_mutex_unlock(&f->lock);
 }
 
+static inline void fake_clear(struct fake *f)
+{
+	while (f->n) {
+		free(f->s[--f->n].name);
+		free(f->s[f->n].value);
+	}
+}
+
 /* Keys as "key=value". */
-static inline struct fake_secret *fake_keys(size_t i, const char *name, const char *a, const char *b)
+static inline struct fake_secret *fake_keys(
+	size_t i, const char *name, const char *a, const char *b)
 {
 	struct fake_secret *s = fake_set(i, name, NULL);
 	pthread_mutex_lock(&fakes[i].lock);
@@ -126,8 +141,8 @@ static inline void fake_gate(struct fake *f, const bool *hold, const struct call
 	f->waiting--;
 }
 
-static int fake_open(const struct backend_env *env, const char *location, const struct opt_values *opts,
-	void **ret_state, struct sfs_err *err)
+static int fake_open(const struct backend_env *env, const char *location,
+	const struct opt_values *opts, void **ret_state, struct sfs_err *err)
 {
 	(void)env;
 	(void)opts;
@@ -153,8 +168,8 @@ static inline int fake_list_one(const struct fake_secret *s, struct list_sink *s
 	return list_add(sink, &item);
 }
 
-static int fake_list(void *state, const struct call *call, const char *filter, struct list_sink *sink,
-	struct sfs_err *err)
+static int fake_list(void *state, const struct call *call, const char *filter,
+	struct list_sink *sink, struct sfs_err *err)
 {
 	struct fake *f = state;
 	int r = 0;
@@ -169,7 +184,7 @@ static int fake_list(void *state, const struct call *call, const char *filter, s
 			r = fake_list_one(&f->s[i], sink);
 	for (size_t i = 0; i < f->many && r == 0; i++) {
 		char name[64];
-		snprintf(name, sizeof(name), "team%zu/service%zu/password", i % 100, i);
+		snprintf(name, sizeof(name), "team%zu/service%zu-password", i % 100, i);
 		r = list_add(sink, &(struct list_item){.name = name});
 	}
 	pthread_mutex_unlock(&f->lock);
@@ -192,8 +207,8 @@ static inline struct payload *fake_payload(const struct fake_secret *s)
 	return p;
 }
 
-static int fake_get(void *state, const struct call *call, const struct get_request *rq, struct payload **ret,
-	struct sfs_err *err)
+static int fake_get(void *state, const struct call *call, const struct get_request *rq,
+	struct payload **ret, struct sfs_err *err)
 {
 	struct fake *f = state;
 	int r = 0;
@@ -218,7 +233,8 @@ static void fake_close(void *state)
 	(void)state;
 }
 
-static int fake_describe(void *state, const struct call *call, const char *name, struct buf *out, struct sfs_err *err)
+static int fake_describe(void *state, const struct call *call, const char *name, struct buf *out,
+	struct sfs_err *err)
 {
 	(void)state;
 	(void)call;
@@ -226,8 +242,8 @@ static int fake_describe(void *state, const struct call *call, const char *name,
 	return buf_printf(out, "{\"described\":%zu}", strlen(name));
 }
 
-static int fake_versions(void *state, const struct call *call, const char *name, struct version_sink *sink,
-	struct sfs_err *err)
+static int fake_versions(void *state, const struct call *call, const char *name,
+	struct version_sink *sink, struct sfs_err *err)
 {
 	(void)state;
 	(void)call;
@@ -256,18 +272,37 @@ static int fake_watch(void *state, int stop_fd, struct watch_sink *sink, struct 
 
 static const struct opt_row fake_options[] = {
 	{"token", OPT_SECRET, "REF", NULL, NULL, "A reference."},
-	{"cafile", OPT_PATH, "FILE", NULL, NULL, "A path."},
-	{0}};
+	{"cafile", OPT_PATH, "FILE", NULL, NULL, "A path."}, {0}};
 
-/* "fake": on a network. "fakew": watched, its listing is always complete. "faked": tells versions and metadata. */
-static const struct backend_ops fake_ops = {.name = "fake", .summary = "fake", .location = "N", .options = fake_options,
-	.open = fake_open, .list = fake_list, .get = fake_get, .close = fake_close};
-static const struct backend_ops fakew_ops = {.name = "fakew", .summary = "fake", .location = "N",
-	.flags = BACKEND_LOCAL | BACKEND_LIST_COMPLETE, .open = fake_open, .list = fake_list, .get = fake_get,
-	.close = fake_close, .watch = fake_watch};
-static const struct backend_ops faked_ops = {.name = "faked", .summary = "fake", .location = "N",
-	.flags = BACKEND_FILTER, .open = fake_open, .list = fake_list, .get = fake_get, .close = fake_close,
-	.describe = fake_describe, .versions = fake_versions};
+/* "fake": on a network. "fakew": watched, its listing is always complete. "faked": tells versions
+ * and metadata. */
+static const struct backend_ops fake_ops = {.name = "fake",
+	.summary = "fake",
+	.location = "N",
+	.options = fake_options,
+	.open = fake_open,
+	.list = fake_list,
+	.get = fake_get,
+	.close = fake_close};
+static const struct backend_ops fakew_ops = {.name = "fakew",
+	.summary = "fake",
+	.location = "N",
+	.flags = BACKEND_LOCAL | BACKEND_LIST_COMPLETE,
+	.open = fake_open,
+	.list = fake_list,
+	.get = fake_get,
+	.close = fake_close,
+	.watch = fake_watch};
+static const struct backend_ops faked_ops = {.name = "faked",
+	.summary = "fake",
+	.location = "N",
+	.flags = BACKEND_FILTER,
+	.open = fake_open,
+	.list = fake_list,
+	.get = fake_get,
+	.close = fake_close,
+	.describe = fake_describe,
+	.versions = fake_versions};
 
 static inline void fakes_register(void)
 {
@@ -377,6 +412,8 @@ static inline void fx_close(struct core *core)
 	core_shutdown(core);
 	core_free(core);
 	envstore_free(env);
+	for (size_t i = 0; i < FAKES; i++)
+		fake_clear(&fakes[i]);
 }
 
 /* Lists source `i` again and waits for the end of it. */
@@ -431,31 +468,33 @@ static inline int fx_join(struct fx_wait *x)
 	return -x->code;
 }
 
-static void fx_fetched(struct waiter *w, struct payload *p, const struct sfs_err *err)
+static inline void fx_fetched(struct waiter *w, struct payload *p, const struct sfs_err *err)
 {
 	struct fx_wait *x = (struct fx_wait *)w;
 	x->p = p ? payload_ref(p) : NULL;
 	fx_done(x, err);
 }
 
-static void fx_listed(struct core_waiter *w, const struct sfs_err *err)
+static inline void fx_listed(struct core_waiter *w, const struct sfs_err *err)
 {
 	fx_done((struct fx_wait *)w, err);
 }
 
-static void fx_controlled(struct control_waiter *w, const struct sfs_err *err)
+static inline void fx_controlled(struct control_waiter *w, const struct sfs_err *err)
 {
 	fx_done((struct fx_wait *)w, err);
 }
 
-static void fx_texted(struct text_waiter *w, const char *text, size_t len, const struct sfs_err *err)
+static inline void fx_texted(
+	struct text_waiter *w, const char *text, size_t len, const struct sfs_err *err)
 {
 	struct fx_wait *x = (struct fx_wait *)w;
 	x->text = text ? mem_strndup(text, len) : NULL;
 	fx_done(x, err);
 }
 
-static void fx_versioned(struct versions_waiter *w, const char *const *v, size_t n, const struct sfs_err *err)
+static inline void fx_versioned(
+	struct versions_waiter *w, const char *const *v, size_t n, const struct sfs_err *err)
 {
 	struct fx_wait *x = (struct fx_wait *)w;
 	struct buf b = BUF_INIT(4096);
@@ -493,8 +532,8 @@ static inline int fx_walk(struct core *core, const char *path, struct dent **ret
 	return r;
 }
 
-static inline int fx_fetch(struct core *core, struct dent *d, const char *version, enum fetch_mode mode,
-	char out[256])
+static inline int fx_fetch(
+	struct core *core, struct dent *d, const char *version, enum fetch_mode mode, char out[256])
 {
 	struct fx_wait x = {.w.fetch = {.done = fx_fetched, .deadline = CLOCK_NEVER}};
 	struct secret *s = NULL;
@@ -525,7 +564,8 @@ static inline const char *fx_read(struct core *core, const char *path)
 	return out;
 }
 
-static inline int fx_control(struct core *core, enum control_file f, const char *text, struct sfs_err *err)
+static inline int fx_control(
+	struct core *core, enum control_file f, const char *text, struct sfs_err *err)
 {
 	struct fx_wait x = {.w.control = {.done = fx_controlled, .deadline = CLOCK_NEVER}};
 	core_control_write(core, f, text, strlen(text), &x.w.control);
@@ -537,7 +577,7 @@ static inline int fx_control(struct core *core, enum control_file f, const char 
 
 /* --- the tree as text: "a b/ b/c" in order of creation --- */
 
-static int fx_dump_one(void *arg, const struct core_dirent *de)
+static inline int fx_dump_one(void *arg, const struct core_dirent *de)
 {
 	struct buf *b = arg;
 	buf_printf(b, "%s%s%s ", dent_path(de->dent), dent_kind(de->dent) == CORE_DIR ? "/" : "",
@@ -561,7 +601,7 @@ static inline const char *fx_dump(struct core *core)
 	return out;
 }
 
-#define assert_tree(core, want) cr_assert_str_eq(fx_dump(core), want)
+#define assert_tree(core, want)	      cr_assert_str_eq(fx_dump(core), want)
 #define assert_read(core, path, want) cr_assert_str_eq(fx_read(core, path), want)
 
 #define CONF_ONE "[backend x]\ntype = fake\nlocation = 0\nat = /\n"

@@ -186,7 +186,8 @@ Test(core, readdir_resumes_across_changes)
 	fx_relist(core, 0);
 	struct buf b = BUF_INIT(4096);
 	cr_assert_eq(core_readdir(core, root, cookie, fx_dump_one, &b), 0);
-	cr_assert_str_eq(buf_text(&b), "n21 n23 n25 n27 n29 n30 n31 n32 n33 n34 n35 n36 n37 n38 n39 a-new ");
+	cr_assert_str_eq(
+		buf_text(&b), "n21 n23 n25 n27 n29 n30 n31 n32 n33 n34 n35 n36 n37 n38 n39 a-new ");
 	buf_clear(&b);
 	dent_unref(core, root);
 	fx_close(core);
@@ -249,7 +250,8 @@ Test(core, provisional_name_has_the_rule_of_the_path_it_means)
 	struct core_attr a;
 	struct dent *d;
 	fakes[0].list_err = EACCES;
-	struct core *core = fx_open(CONF_ONE "[rule prod/*]\nuid = 33\n[rule secret/*]\nhidden = yes\n");
+	struct core *core =
+		fx_open(CONF_ONE "[rule prod/*]\nuid = 33\n[rule secret/*]\nhidden = yes\n");
 	cr_assert_eq(fx_walk(core, "prod%2Fdb", &d), 0);
 	core_attr(core, d, &a);
 	cr_assert_eq(a.uid, 33);

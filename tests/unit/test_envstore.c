@@ -9,15 +9,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static char *const environment[] = { (char[]){ "DB_USER=me" }, (char[]){ "OTHER=1" }, (char[]){ "DB_PASSWORD=a=b c" },
-	(char[]){ "nonsense" }, (char[]){ "=x" }, (char[]){ "DB_USER=second" }, (char[]){ "DB_EMPTY=" },
-	(char[]){ "ONE=1" }, NULL };
-static const char *const patterns[] = { "DB_*", "ONE" };
+static char *const environment[] = {(char[]){"DB_USER=me"}, (char[]){"OTHER=1"},
+	(char[]){"DB_PASSWORD=a=b c"}, (char[]){"nonsense"}, (char[]){"=x"},
+	(char[]){"DB_USER=second"}, (char[]){"DB_EMPTY="}, (char[]){"ONE=1"}, NULL};
+static const char *const patterns[] = {"DB_*", "ONE"};
 
 static bool is(const struct envstore *s, const char *name, const char *value)
 {
 	struct secret *v = envstore_get(s, name);
-	bool same = v && secret_len(v) == strlen(value) && memcmp(secret_bytes(v), value, strlen(value)) == 0;
+	bool same = v && secret_len(v) == strlen(value) &&
+		    memcmp(secret_bytes(v), value, strlen(value)) == 0;
 	secret_unref(v);
 	return same;
 }
@@ -97,11 +98,11 @@ Test(envstore, malformed_lists_are_refused_without_their_text)
 	static const struct {
 		const char *text;
 		size_t len;
-	} bad[] = { { "CANARYVALUE", 12 }, { "A=CANARYVALUE", 13 }, { "=CANARYVALUE", 13 }, { "A=1\0\0", 5 },
-		{ "\0", 1 } };
+	} bad[] = {{"CANARYVALUE", 12}, {"A=CANARYVALUE", 13}, {"=CANARYVALUE", 13}, {"A=1\0\0", 5},
+		{"\0", 1}};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct envstore *s = (struct envstore *)&i;
-		struct sfs_err err = { 0 };
+		struct sfs_err err = {0};
 		cr_assert_eq(envstore_parse(bad[i].text, bad[i].len, &s, &err), -EINVAL, "%zu", i);
 		cr_assert_eq((void *)s, (void *)&i);
 		cr_assert_eq(err.code, EINVAL);
@@ -115,7 +116,7 @@ Test(envstore, no_memory_is_an_error_and_nothing_stays)
 	int failures = 0;
 	for (unsigned long at = 1;; at++, failures++) {
 		struct envstore *s = (struct envstore *)&at;
-		struct sfs_err err = { 0 };
+		struct sfs_err err = {0};
 		alloc_fail_at(at);
 		int r = envstore_take(environment, patterns, 2, &s, &err);
 		alloc_fail_at(0);
@@ -134,10 +135,10 @@ Test(envstore, a_full_arena_names_the_variable_not_the_value)
 {
 	static char big[70000];
 	struct envstore *s = NULL;
-	struct sfs_err err = { 0 };
+	struct sfs_err err = {0};
 	memset(big, 'x', sizeof(big) - 1);
 	memcpy(big, "ONE=", 4);
-	char *const vars[] = { big, NULL };
+	char *const vars[] = {big, NULL};
 	cr_assert_eq(secret_init(65536, SECRET_LOCK_TRY, NULL), 0);
 	cr_assert_eq(envstore_take(vars, patterns, 2, &s, &err), -ENOMEM);
 	cr_assert(strstr(err.msg, "ONE"));
@@ -162,7 +163,7 @@ static size_t initial_environment(char *out, size_t size)
 Test(envstore, R11_wiping_empties_what_proc_shows)
 {
 	static char text[1 << 20];
-	static const char *const keep[] = { "PATH", "NOT_SET_ANYWHERE" };
+	static const char *const keep[] = {"PATH", "NOT_SET_ANYWHERE"};
 	char *path = strdup(getenv("PATH") ? getenv("PATH") : "");
 	setenv("PATH", path, 1);
 	setenv("SFS_CANARY", "value", 1);

@@ -63,10 +63,12 @@ Test(harden, R6_same_user_can_read_neither_memory_nor_environment)
 	cr_assert_eq(read(ready[0], &c, 1), 1);
 	cr_assert_eq(setresgid(65534, 65534, 65534), 0);
 	cr_assert_eq(setresuid(65534, 65534, 65534), 0);
-	static const char *const files[] = { "mem", "environ", "maps" };
+	static const char *const files[] = {"mem", "environ", "maps"};
 	for (size_t i = 0; i < 3; i++) {
 		snprintf(path, sizeof(path), "/proc/%d/%s", (int)victim, files[i]);
-		cr_assert(open(path, O_RDONLY | O_CLOEXEC) < 0 && (errno == EACCES || errno == EPERM), "%s", path);
+		cr_assert(
+			open(path, O_RDONLY | O_CLOEXEC) < 0 && (errno == EACCES || errno == EPERM),
+			"%s", path);
 	}
 	close(go[1]);
 	waitpid(victim, NULL, 0);
@@ -74,10 +76,11 @@ Test(harden, R6_same_user_can_read_neither_memory_nor_environment)
 
 Test(harden, R18_hostile_variables_go_and_others_stay)
 {
-	static const char *const hostile[] = { "SSLKEYLOGFILE", "OPENSSL_CONF", "OPENSSL_MODULES", "CURL_CA_BUNDLE",
-		"http_proxy", "HTTPS_PROXY", "all_Proxy", "NO_PROXY", "NETRC", "LD_PRELOAD", "LD_LIBRARY_PATH",
-		"MALLOC_TRACE", "GLIBC_TUNABLES", "TMPDIR" };
-	static const char *const fine[] = { "PATH", "TZ", "NETRCX", "proxy", "MY_LD_X", "OLD_TMPDIR", "AWS_REGION" };
+	static const char *const hostile[] = {"SSLKEYLOGFILE", "OPENSSL_CONF", "OPENSSL_MODULES",
+		"CURL_CA_BUNDLE", "http_proxy", "HTTPS_PROXY", "all_Proxy", "NO_PROXY", "NETRC",
+		"LD_PRELOAD", "LD_LIBRARY_PATH", "MALLOC_TRACE", "GLIBC_TUNABLES", "TMPDIR"};
+	static const char *const fine[] = {
+		"PATH", "TZ", "NETRCX", "proxy", "MY_LD_X", "OLD_TMPDIR", "AWS_REGION"};
 	for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++)
 		setenv(hostile[i], "hostile", 1);
 	for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
@@ -100,14 +103,16 @@ Test(harden, R12_drop_leaves_nothing)
 {
 	need_root();
 	char line[256];
-	struct sfs_err err = { 0 };
-	const gid_t groups[] = { 10, 20 };
+	struct sfs_err err = {0};
+	const gid_t groups[] = {10, 20};
 	setgroups(2, groups);
 	cr_assert_eq(harden_drop(65534, 65533, &err), 0, "%s", err.msg);
 	cr_assert_str_eq(status("Uid", line, sizeof(line)), "\t65534\t65534\t65534\t65534");
 	cr_assert_str_eq(status("Gid", line, sizeof(line)), "\t65533\t65533\t65533\t65533");
 	cr_assert_eq(getgroups(0, NULL), 0);
-	cr_assert_eq(caps("CapInh") | caps("CapPrm") | caps("CapEff") | caps("CapBnd") | caps("CapAmb"), 0);
+	cr_assert_eq(
+		caps("CapInh") | caps("CapPrm") | caps("CapEff") | caps("CapBnd") | caps("CapAmb"),
+		0);
 	cr_assert_eq(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
 	cr_assert_eq(prctl(PR_GET_DUMPABLE), 0);
 	cr_assert_eq(setuid(0), -1);
@@ -116,7 +121,7 @@ Test(harden, R12_drop_leaves_nothing)
 Test(harden, R12_root_as_caller_keeps_uid_and_groups_but_no_capability)
 {
 	need_root();
-	const gid_t groups[] = { 10 };
+	const gid_t groups[] = {10};
 	setgroups(1, groups);
 	cr_assert_eq(harden_drop(0, getgid(), NULL), 0);
 	cr_assert_eq(geteuid(), 0);
@@ -132,7 +137,8 @@ Test(harden, R12_capabilities_do_not_come_back_with_execve)
 	if (pid == 0) {
 		if (harden_drop(0, getgid(), NULL) < 0)
 			_exit(9);
-		execl("/bin/sh", "sh", "-c", "grep -q '^CapEff:.0000000000000000$' /proc/self/status", (char *)NULL);
+		execl("/bin/sh", "sh", "-c",
+			"grep -q '^CapEff:.0000000000000000$' /proc/self/status", (char *)NULL);
 		_exit(8);
 	}
 	int st = -1;
@@ -142,7 +148,7 @@ Test(harden, R12_capabilities_do_not_come_back_with_execve)
 
 Test(harden, without_privilege_another_user_is_refused)
 {
-	struct sfs_err err = { 0 };
+	struct sfs_err err = {0};
 	if (geteuid() == 0)
 		cr_assert_eq(setresuid(65534, 65534, 65534), 0);
 	cr_assert_eq(harden_drop(1, 1, &err), -EPERM);
@@ -164,16 +170,18 @@ Test(harden, R8_only_named_descriptors_stay_open)
 	pid_t pid = fork();
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDWR);
-		const int keep[] = { 300, 7 };
+		const int keep[] = {300, 7};
 		dup2(null, 7);
 		dup2(null, 8);
 		dup2(null, 300);
 		dup2(null, 301);
 		harden_descriptors(keep, 2);
-		bool right = fcntl(7, F_GETFD) >= 0 && fcntl(300, F_GETFD) >= 0 && fcntl(8, F_GETFD) < 0 &&
-			     fcntl(301, F_GETFD) < 0 && fcntl(3, F_GETFD) < 0 && fcntl(0, F_GETFD) >= 0;
+		bool right = fcntl(7, F_GETFD) >= 0 && fcntl(300, F_GETFD) >= 0 &&
+			     fcntl(8, F_GETFD) < 0 && fcntl(301, F_GETFD) < 0 &&
+			     fcntl(3, F_GETFD) < 0 && fcntl(0, F_GETFD) >= 0;
 		harden_descriptors(NULL, 0);
-		right = right && fcntl(7, F_GETFD) < 0 && fcntl(300, F_GETFD) < 0 && fcntl(2, F_GETFD) >= 0;
+		right = right && fcntl(7, F_GETFD) < 0 && fcntl(300, F_GETFD) < 0 &&
+			fcntl(2, F_GETFD) >= 0;
 		_exit(right ? 0 : 1);
 	}
 	int st = -1;

@@ -24,7 +24,8 @@ static void pair(void)
 
 static struct hold_msg message(uint32_t type, const char *text)
 {
-	struct hold_msg m = { .type = type, .id = 5, .code = -7, .arg = 9, .len = (uint32_t)strlen(text) };
+	struct hold_msg m = {
+		.type = type, .id = 5, .code = -7, .arg = 9, .len = (uint32_t)strlen(text)};
 	memcpy(m.text, text, m.len);
 	return m;
 }
@@ -65,7 +66,7 @@ Test(hold, a_descriptor_travels_and_is_close_on_exec, .init = pair)
 
 Test(hold, the_longest_text_passes_and_one_more_is_refused, .init = pair)
 {
-	struct hold_msg m = { .type = HOLD_REPLY, .len = SFS_HOLD_MSG_MAX - 1 }, got;
+	struct hold_msg m = {.type = HOLD_REPLY, .len = SFS_HOLD_MSG_MAX - 1}, got;
 	int fd;
 	memset(m.text, 'a', sizeof(m.text));
 	cr_assert_eq(hold_send(sv[0], &m, -1), 0);
@@ -128,11 +129,13 @@ static void send_many(const struct hold_msg *m, size_t len, size_t n)
 	union {
 		char buf[CMSG_SPACE(8 * sizeof(int))];
 		struct cmsghdr align;
-	} ctl = { .buf = { 0 } };
-	int fds[8] = { 0 };
-	struct iovec iov = { (void *)(uintptr_t)m, len };
-	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf,
-		.msg_controllen = CMSG_SPACE(n * sizeof(int)) };
+	} ctl = {.buf = {0}};
+	int fds[8] = {0};
+	struct iovec iov = {(void *)(uintptr_t)m, len};
+	struct msghdr h = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = ctl.buf,
+		.msg_controllen = CMSG_SPACE(n * sizeof(int))};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
@@ -227,7 +230,7 @@ static void *ask(void *arg)
 
 static void begin(struct question *q, const char *path)
 {
-	*q = (struct question){ .text = NULL };
+	*q = (struct question){.text = NULL};
 	snprintf(q->path, sizeof(q->path), "%s", path);
 	cr_assert_eq(pthread_create(&q->thread, NULL, ask, q), 0);
 }
@@ -249,7 +252,8 @@ Test(hold_client, an_answer_brings_descriptor_and_text, .init = start_client, .f
 	mem_free(q.text);
 }
 
-Test(hold_client, a_refusal_brings_its_sentence_and_leaves_outputs, .init = start_client, .fini = stop_client)
+Test(hold_client, a_refusal_brings_its_sentence_and_leaves_outputs, .init = start_client,
+	.fini = stop_client)
 {
 	struct question q;
 	begin(&q, "/a");
@@ -260,7 +264,8 @@ Test(hold_client, a_refusal_brings_its_sentence_and_leaves_outputs, .init = star
 	cr_assert(q.fd == 1234 && !q.text);
 }
 
-Test(hold_client, an_answer_without_descriptor_is_malformed, .init = start_client, .fini = stop_client)
+Test(hold_client, an_answer_without_descriptor_is_malformed, .init = start_client,
+	.fini = stop_client)
 {
 	struct question q;
 	begin(&q, "/a");
@@ -293,7 +298,8 @@ Test(hold_client, many_threads_each_get_their_own_answer, .init = start_client, 
 	}
 }
 
-Test(hold_client, answers_to_nobody_are_dropped_with_their_descriptor, .init = start_client, .fini = stop_client)
+Test(hold_client, answers_to_nobody_are_dropped_with_their_descriptor, .init = start_client,
+	.fini = stop_client)
 {
 	struct question q;
 	int before = open_descriptors();
@@ -318,8 +324,9 @@ Test(hold_client, a_holder_that_ends_wakes_all, .init = start_client, .fini = st
 		cr_assert_eq(q[i].r, -EPIPE);
 	}
 	int fd = 1234;
-	struct sfs_err err = { 0 };
-	cr_assert_eq(hold_ask(client, HOLD_ENV, "", 0, &fd, &err), -EPIPE, "and later ones at once");
+	struct sfs_err err = {0};
+	cr_assert_eq(
+		hold_ask(client, HOLD_ENV, "", 0, &fd, &err), -EPIPE, "and later ones at once");
 	cr_assert(strstr(err.msg, "has ended"), "%s", err.msg);
 	cr_assert_eq(fd, 1234);
 }

@@ -16,7 +16,8 @@
 static const char sample[] =
 	"21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n"
 	"22 21 0:5 / /run rw,nosuid shared:2 master:1 - tmpfs tmpfs rw,size=10%\n"
-	"30 22 0:44 / /run/my\\040secrets\\134x rw,nosuid,nodev,noexec - fuse.secretfs file:/etc/a\\040b.env rw\n"
+	"30 22 0:44 / /run/my\\040secrets\\134x rw,nosuid,nodev,noexec - fuse.secretfs "
+	"file:/etc/a\\040b.env rw\n"
 	"31 30 0:45 / /run/my\\040secrets\\134x rw - fuse.secretfs second rw\n"
 	"40 21 0:50 /sub/dir /mnt rw -  fuse.secretfs  rw\n"
 	"41 21 0:51 / /empty rw - tmpfs  rw\n";
@@ -130,7 +131,8 @@ Test(mountinfo, below_or_beside_a_mount_is_not_at_it)
 
 Test(mountinfo, what_another_mount_hides_does_not_count)
 {
-	parse("1 1 8:1 / / rw - ext4 r rw\n2 1 0:9 / /a/b rw - fuse.secretfs s rw\n3 1 0:10 / /a rw - tmpfs t rw\n");
+	parse("1 1 8:1 / / rw - ext4 r rw\n2 1 0:9 / /a/b rw - fuse.secretfs s rw\n3 1 0:10 / /a "
+	      "rw - tmpfs t rw\n");
 	cr_assert_eq(top("/a"), 3);
 	cr_assert_eq(top("/a/b"), 0);
 	done();
@@ -138,7 +140,8 @@ Test(mountinfo, what_another_mount_hides_does_not_count)
 
 Test(mountinfo, order_of_the_lines_does_not_matter)
 {
-	parse("31 30 0:2 / /a rw - tmpfs t rw\n30 1 0:1 / /a rw - tmpfs t rw\n1 0 8:1 / / rw - ext4 r rw\n");
+	parse("31 30 0:2 / /a rw - tmpfs t rw\n30 1 0:1 / /a rw - tmpfs t rw\n1 0 8:1 / / rw - "
+	      "ext4 r rw\n");
 	cr_assert_eq(top("/a"), 31);
 	done();
 }
@@ -153,7 +156,8 @@ Test(mountinfo, in_a_chroot_without_root_mount_the_last_line_wins)
 
 Test(mountinfo, circles_in_a_forged_list_end, .timeout = 10)
 {
-	parse("1 1 8:1 / / rw - a b c\n1 1 8:2 / / rw - a b c\n2 1 8:2 / / rw - a b c\n1 2 8:2 / / rw - a b c\n");
+	parse("1 1 8:1 / / rw - a b c\n1 1 8:2 / / rw - a b c\n2 1 8:2 / / rw - a b c\n1 2 8:2 / / "
+	      "rw - a b c\n");
 	top("/");
 	top("/x");
 	done();
@@ -161,7 +165,7 @@ Test(mountinfo, circles_in_a_forged_list_end, .timeout = 10)
 
 Test(mountinfo, the_kernels_own_list_is_read)
 {
-	struct sfs_err err = { 0 };
+	struct sfs_err err = {0};
 	cr_assert_eq(mountinfo_read(&m, &n, &err), 0, "%s", err.msg);
 	cr_assert_gt(n, 0);
 	done();
@@ -192,7 +196,7 @@ static void leave(void)
 
 static void leads_to(const char *path, const char *below)
 {
-	struct sfs_err err = { 0 };
+	struct sfs_err err = {0};
 	char want[256], *got = NULL;
 	snprintf(want, sizeof(want), "%s%s", dir, below);
 	cr_assert_eq(mountpoint_canonical(path, &got, &err), 0, "%s: %s", path, err.msg);
@@ -227,7 +231,7 @@ Test(mountpoint, the_root_directory)
 
 Test(mountpoint, refusals_leave_the_output_alone, .init = enter, .fini = leave)
 {
-	struct sfs_err err = { 0 };
+	struct sfs_err err = {0};
 	char *got = dir;
 	static char endless[5000];
 	memset(endless, 'a', sizeof(endless) - 1);
@@ -263,7 +267,8 @@ Test(mountpoint, R19_a_dead_mount_is_asked_nothing, .init = enter, .fini = leave
 	char data[128];
 	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	snprintf(data, sizeof(data), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
-	if (fd < 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (fd < 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mount("dead", "real/m", MOUNT_TYPE, 0, data) < 0)
 		cr_skip_test("needs root and /dev/fuse");
 	close(fd);

@@ -52,7 +52,7 @@ static const struct mount_user *find(const char *how)
 
 static void look(void)
 {
-	struct sfs_err err = { 0 };
+	struct sfs_err err = {0};
 	mount_users_free(users, n);
 	users = NULL;
 	n = 0;
@@ -118,7 +118,7 @@ Test(mountusers, the_list_ends_at_its_maximum)
 
 Test(mountusers, another_device_is_not_that_mount)
 {
-	struct sfs_err err = { 0 };
+	struct sfs_err err = {0};
 	struct mount_user *u = (struct mount_user *)&err;
 	size_t k = 77;
 	cr_assert_eq(mount_users(dir, dev + 1, &u, &k, &err), -EINVAL);
@@ -137,9 +137,11 @@ static pid_t serve_as(const char *comm, dev_t d, int *ret_pipe)
 	if (pid == 0) {
 		prctl(PR_SET_NAME, comm);
 		dup2(p[0], 0);
+		close(p[1]);
 		if (fork() == 0) {
 			dup2(ready[1], 1);
-			execl("/bin/sh", "sh", "-c", "echo x; read x; exit", "worker", arg, (char *)NULL);
+			execl("/bin/sh", "sh", "-c", "echo x; read x; exit", "worker", arg,
+				(char *)NULL);
 			_exit(1);
 		}
 		wait(NULL);
@@ -153,14 +155,20 @@ static pid_t serve_as(const char *comm, dev_t d, int *ret_pipe)
 	return pid;
 }
 
+/* A number that no mount and no other run of this test has. */
+static dev_t some_device(void)
+{
+	return makedev(4001, 100000 + (unsigned)getpid() % 900000);
+}
+
 Test(mountusers, the_server_is_the_holder_above_the_worker)
 {
 	int pipe_fd;
-	dev_t d = makedev(4001, 77001);
+	dev_t d = some_device();
 	pid_t pid = serve_as("secretfs-holder", d, &pipe_fd);
 	cr_assert_eq(mount_server(d), pid);
-	cr_assert_eq(mount_server(makedev(4001, 7700)), 0);
-	cr_assert_eq(mount_server(makedev(1, 77001)), 0);
+	cr_assert_eq(mount_server(makedev(4001, minor(d) / 10)), 0);
+	cr_assert_eq(mount_server(makedev(1, minor(d))), 0);
 	close(pipe_fd);
 	waitpid(pid, NULL, 0);
 }
@@ -168,7 +176,7 @@ Test(mountusers, the_server_is_the_holder_above_the_worker)
 Test(mountusers, or_the_worker_itself)
 {
 	int pipe_fd;
-	dev_t d = makedev(4001, 77002);
+	dev_t d = some_device();
 	pid_t pid = serve_as("something", d, &pipe_fd);
 	pid_t server = mount_server(d);
 	cr_assert(server > 0 && server != pid);
