@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -183,12 +182,12 @@ static int take_lines(struct inode *in, const char *data, size_t size, bool last
 		buf_add(ret, in->pending.data, in->pending.len);
 		buf_add(ret, data, whole);
 		if (ret->failed)
-			return -abs(ret->failed);
+			return -ret->failed;
 	}
 	if (whole || last)
 		buf_reset(&in->pending);
-	buf_add(&in->pending, data + whole, size - whole);
-	return -abs(in->pending.failed);
+	return buf_add(
+		&in->pending, data + whole, size - whole); /* too long once is too long for good */
 }
 
 static void store_query(fuse_req_t req, const char *data, size_t size)
@@ -279,7 +278,7 @@ void control_release(struct fs *fs, struct inode *in)
 	struct buf rest;
 	pthread_mutex_lock(&pending_lock);
 	rest = in->pending;
-	in->pending = (struct buf)BUF_INIT(SFS_CONTROL_WRITE_MAX);
+	in->pending = (struct buf)BUF_INIT(SFS_CONTROL_LINE_MAX);
 	pthread_mutex_unlock(&pending_lock);
 	w = rest.len ? mem_calloc(1, sizeof(*w)) : NULL;
 	if (w) {

@@ -200,7 +200,7 @@ static struct inode *inode_alloc(const struct inode_key *k, const char *key, siz
 	in->generation = k->generation;
 	in->provisional = k->provisional;
 	in->pins = 1;
-	in->pending = (struct buf)BUF_INIT(SFS_CONTROL_WRITE_MAX);
+	in->pending = (struct buf)BUF_INIT(SFS_CONTROL_LINE_MAX);
 	in->text = (struct buf)BUF_INIT(SFS_TEXT_MAX);
 	return in;
 }
@@ -426,11 +426,10 @@ void inode_drop_recent(struct fs *fs, struct inode *in)
 	secret_unref(old);
 }
 
-bool inodes_sweep(struct fs *fs)
+static bool sweep(struct fs *fs, int64_t now)
 {
 	struct inodes *t = fs->inodes;
 	struct inode_links *l, *tmp;
-	const int64_t now = clock_boot();
 	bool left;
 	pthread_mutex_lock(&t->lock);
 	DL_FOREACH_SAFE (t->recent, l, tmp) {
@@ -443,6 +442,16 @@ bool inodes_sweep(struct fs *fs)
 	left = t->recent != NULL;
 	pthread_mutex_unlock(&t->lock);
 	return left;
+}
+
+bool inodes_sweep(struct fs *fs)
+{
+	return sweep(fs, clock_boot());
+}
+
+void inodes_drop_recent(struct fs *fs)
+{
+	sweep(fs, CLOCK_NEVER);
 }
 
 struct handle *handle_new(struct fs *fs, struct inode *in, struct secret *bytes)
@@ -516,7 +525,7 @@ void handle_close(struct fs *fs, uint64_t id)
 		handle_destroy(fs, &h->h);
 }
 
-void inodes_count(struct fs *fs, size_t *ret_inodes, size_t *ret_handles)
+void inodes_count(struct fs *fs, uint64_t *ret_inodes, uint64_t *ret_handles)
 {
 	pthread_mutex_lock(&fs->inodes->lock);
 	*ret_inodes = HASH_CNT(by_id, fs->inodes->by_id);

@@ -120,6 +120,8 @@ void inode_drop_recent(struct fs *fs, struct inode *in);
 /* Drops recent bytes that are over their second; returns false when none are left. Called by the
  * parks' thread. */
 bool inodes_sweep(struct fs *fs);
+/* Drops all of them: the arena is full. */
+void inodes_drop_recent(struct fs *fs);
 
 /* --- open handles --- */
 struct handle {
@@ -143,6 +145,6 @@ void handle_put(struct fs *fs, struct handle *h);
 void handle_close(struct fs *fs, uint64_t id);
 
 /* Numbers for status and tests. */
-void inodes_count(struct fs *fs, size_t *ret_inodes, size_t *ret_handles);
+void inodes_count(struct fs *fs, uint64_t *ret_inodes, uint64_t *ret_handles);
 
 #endif

@@ -10,6 +10,7 @@
 #include "mount/park.h"
 #include "mount/session.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -152,6 +153,8 @@ static void *carry_out_orders(void *arg)
 	return NULL;
 }
 
+#define ENV_CHUNK 4096 /* small, because it lives in the secret arena */
+
 static int take_environment(struct worker *w, struct sfs_err *err)
 {
 	struct buf text = BUF_SECRET_INIT(SFS_SOURCE_MAX);
@@ -159,8 +162,8 @@ static int take_environment(struct worker *w, struct sfs_err *err)
 	if (r < 0)
 		return r;
 	for (;;) {
-		char *room = buf_reserve(&text, 65536);
-		ssize_t n = room ? read(fd, room, 65536) : -1;
+		char *room = buf_reserve(&text, ENV_CHUNK);
+		ssize_t n = room ? read(fd, room, ENV_CHUNK) : -1;
 		if (n <= 0) {
 			r = !room   ? err_set(err, ENOMEM,
 					      "no secret memory for the environment taken at mount")
@@ -177,9 +180,26 @@ static int take_environment(struct worker *w, struct sfs_err *err)
 	return r;
 }
 
+static void on_pressure(void *arg)
+{
+	struct fs *fs = arg;
+	if (fs->inodes)
+		inodes_drop_recent(fs);
+}
+
+static void on_gauges(void *arg, struct core_gauges *ret)
+{
+	struct fs *fs = arg;
+	if (fs->inodes)
+		inodes_count(fs, &ret->inodes, &ret->handles);
+}
+
 static int open_core(struct worker *w, struct sfs_err *err)
 {
-	const struct core_events ev = {.changed = notify_changed, .arg = &w->fs};
+	const struct core_events ev = {.changed = notify_changed,
+		.pressure = on_pressure,
+		.gauges = on_gauges,
+		.arg = &w->fs};
 	struct config *c = NULL;
 	int64_t timeout, wait;
 	int r = load(w, &c, err);
@@ -197,8 +217,9 @@ static int open_core(struct worker *w, struct sfs_err *err)
 		return r;
 	}
 	core_set_mount_dir(w->fs.core, w->argv[ARG_MOUNTPOINT]);
-	return core_wait_listed(w->fs.core, wait != 0,
-		clock_after(clock_boot(), wait > timeout ? wait : timeout), err);
+	/* What is local lists now; the others are waited for only if asked. */
+	return core_wait_listed(
+		w->fs.core, wait != 0, clock_after(clock_boot(), wait ? wait : timeout), err);
 }
 
 static int start(struct worker *w, struct sfs_err *err)
@@ -292,6 +313,8 @@ int worker_main(int argc, char **argv)
 	int r;
 	set_signals();
 	harden_environment();
+	for (int fd = WORKER_FUSE_FD; fd <= WORKER_COVERED_FD; fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC); /* nothing we start inherits them (R8) */
 	r = harden_no_dump(&err);
 	if (r == 0)
 		r = parse_arguments(&w, argc, argv, &err);

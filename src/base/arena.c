@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/arena.h"
+
+#include "base/log.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -127,6 +129,9 @@ static bool grow(struct arena *a, uint32_t n)
 	if (mprotect(p, len, PROT_READ | PROT_WRITE) < 0)
 		return false;
 	if (!lock_pages(p, len)) {
+		if (a->locked && a->lock == SECRET_LOCK_TRY)
+			log_warn("secret memory is unlocked and may reach the swap: RLIMIT_MEMLOCK is too low (raise it, "
+				"or make the option arena smaller; memlock=require refuses instead)");
 		a->locked = false;
 		if (a->lock == SECRET_LOCK_REQUIRE) {
 			mprotect(p, len, PROT_NONE);

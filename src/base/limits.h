@@ -22,6 +22,7 @@
 #define SFS_CONFIG_LINE_MAX   (64 * 1024)     /* a line of it, longest inline value included */
 #define SFS_OPTION_MAX        65536           /* one -o string; mount(8) cuts at a page, fstab lines do not */
 #define SFS_CONTROL_WRITE_MAX (1024 * 1024)   /* one write to a control file (FUSE max_write is at most this) */
+#define SFS_CONTROL_LINE_MAX  16384           /* a path with every byte as %XX, and a number */
 #define SFS_TEXT_MAX          (256 * 1024 * 1024) /* text of a control file: a line for each of SFS_LIST_MAX names */
 #define SFS_FILTER_MAX        4096            /* a provider filter */
 #define SFS_RULES_MAX         4096            /* [rule] sections */

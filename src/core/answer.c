@@ -9,9 +9,16 @@
 #include <stdatomic.h>
 #include <string.h>
 
+/* What open(2) of a secret may fail with (design section 4), and what a full process adds. Others mean something else to the kernel or to the
+ * reader: ENOSYS would switch OPEN off for the whole mount, ESTALE starts the path walk anew, ENOTCONN says that the mount is dead. */
 static bool is_errno(int code)
 {
-	return code > 0 && code <= EHWPOISON && code != ENOSYS && code != ESTALE;
+	static const int table[] = {ENOENT, EACCES, ENOKEY, EKEYEXPIRED, EKEYREJECTED, EKEYREVOKED, EBUSY, EHOSTUNREACH, ETIMEDOUT,
+		EREMOTEIO, EPROTO, EBADMSG, EFBIG, EINTR, ENOMEM, EOPNOTSUPP, EINVAL, EAGAIN, EIO, ELOOP, EMFILE, ENFILE, ECANCELED};
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i] == code)
+			return true;
+	return false;
 }
 
 int answer_code(int r, struct sfs_err *err)

@@ -145,6 +145,7 @@ static int make_store(struct core *core, const struct config *c)
 		.timeout = opt_duration(&c->mount, t, "timeout"),
 		.node = random_below(UINT64_MAX),
 		.event = core_store_event,
+		.pressure = core_pressure,
 		.arg = core};
 	bool given = opt_find(&c->mount, "cache_size");
 	conf.cache_bytes = opt_size(&c->mount, t, given ? "cache_size" : "arena");

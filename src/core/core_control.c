@@ -6,18 +6,35 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/text.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* An outage of a source with many names must not fill the log: so many lines a minute, then one that says so. note_lock. */
+static unsigned count_line(struct core *core)
+{
+	int64_t now = clock_boot();
+	if (now >= core->logged_since + 60 * NSEC_PER_SEC) {
+		core->logged_since = now;
+		core->logged = 0;
+	}
+	return core->logged++;
+}
+
 void core_error_note(struct core *core, const struct sfs_err *err)
 {
 	pthread_mutex_lock(&core->note_lock);
+	unsigned line = count_line(core);
 	struct core_error *e = &core->errors[core->nerrors++ % CORE_ERRORS];
 	e->wall = clock_wall();
 	memcpy(e->msg, err->msg, sizeof(e->msg));
 	pthread_mutex_unlock(&core->note_lock);
+	if (line < CORE_LOG_LINES)
+		log_err(LOG_LEVEL_WARN, err);
+	else if (line == CORE_LOG_LINES)
+		log_warn("more errors follow within this minute; .control/status shows the last %d", CORE_ERRORS);
 }
 
 int core_control_read(struct core *core, enum control_file f, struct buf *out)

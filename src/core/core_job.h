@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "core/core_priv.h"
 
-#define JOB_FLIGHTS  64
+#define JOB_FLIGHTS  16 /* twice the threads of a back end: an interrupted write has little left to run out */
 #define JOB_FAILURES 1000 /* lines of failures shown */
 
 struct target {
@@ -24,7 +24,7 @@ struct target {
 /* How a command went. */
 struct outcome {
 	size_t ok, failed;
-	int code;       /* of the first failure */
+	int code;	/* of the first failure */
 	char *sentence; /* its sentence; NULL: no memory for it */
 };
 

@@ -17,6 +17,7 @@
 #include <pthread.h>
 
 #define CORE_ERRORS 16 /* last errors kept for status */
+#define CORE_LOG_LINES 20 /* errors logged a minute */
 
 /* entry_user() of every entry that the core makes. */
 struct entry_tag {
@@ -111,6 +112,8 @@ struct core {
 	size_t nnotes;
 	struct core_error errors[CORE_ERRORS];
 	size_t nerrors; /* ever; the newest is (nerrors - 1) % CORE_ERRORS */
+	int64_t logged_since; /* boot time: start of the minute whose lines are counted */
+	unsigned logged;
 	struct sfs_err control_err;
 	int64_t control_err_wall;
 	char *progress[CONTROL_N]; /* text of the last write, for its read */
@@ -187,6 +190,8 @@ void core_sync_free(struct sync_ops *ops);
 void core_sync_remove(struct core_inst *ci);
 /* A name was asked for in vain. Tree lock. */
 void core_sync_missing(struct core_inst *ci, const char *name);
+/* Empties a table of strings and frees them. */
+void core_sync_forget(struct ptab *t);
 /* Values of names that are shown no more are dropped; frees the strings. No lock held. */
 void core_drop_values(struct core_inst *ci, struct ptab *dropped);
 
@@ -254,6 +259,7 @@ struct entry *core_entry(struct core *core, struct subject *s);
 struct entry *core_entry_of(
 	struct core_inst *ci, const char *name, const char *version, const struct policy *pol);
 void core_store_event(void *arg, struct entry *e, enum store_event ev, const struct sfs_err *err);
+void core_pressure(void *arg); /* store_config.pressure */
 /* Drops values of fixed versions: of the names in `names` (strings by ptab_hash(name, len, 0)), or
  * of all. No lock held. */
 void core_purge_versions(struct core *core, struct core_inst *ci, const struct ptab *names);

@@ -205,7 +205,7 @@ static void remember(struct ptab *t, const char *name)
 		take(copy);
 }
 
-static void forget_all(struct ptab *t)
+void core_sync_forget(struct ptab *t)
 {
 	size_t pos = 0;
 	char *s;
@@ -219,7 +219,7 @@ static void forget_all(struct ptab *t)
 void core_sync_missing(struct core_inst *ci, const char *name)
 {
 	if (ci->missing.n >= MISSING_MAX)
-		forget_all(&ci->missing);
+		core_sync_forget(&ci->missing);
 	remember(&ci->missing, name);
 }
 
@@ -367,7 +367,7 @@ void core_drop_values(struct core_inst *ci, struct ptab *dropped)
 			store_purge(core->store, e);
 		entry_unref(e);
 	}
-	forget_all(dropped);
+	core_sync_forget(dropped);
 }
 
 /* Marks the subjects of `ci` and keeps them, so that the table does not change while their dents
@@ -402,5 +402,5 @@ void core_sync_remove(struct core_inst *ci)
 		subject_unref(t, s);
 		pos -= t->subjects.n < n; /* the slot may have another now */
 	}
-	forget_all(&ci->missing);
+	core_sync_forget(&ci->missing);
 }

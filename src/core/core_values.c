@@ -61,17 +61,36 @@ static int entry_for(struct core *core, struct dent *d, const char *version, str
 	return 0;
 }
 
+/* Sources without versions have the current one only: it is called `latest`, and while it is held it is found by its own text too, which the
+ * core made. The payload held if `*version` names it, with a reference; `*version` is NULL if the current one is meant. Tree lock. */
+static struct payload *named_version(struct subject *s, const char **version)
+{
+	struct payload *p = s->entry ? entry_peek(s->entry) : NULL;
+	if (p && strcmp(p->version, *version) == 0)
+		return p;
+	payload_unref(p);
+	if (!instance_conf(s->inst->in)->ops->versions && strcmp(*version, "latest") == 0)
+		*version = NULL;
+	return NULL;
+}
+
 void core_fetch(struct core *core, struct dent *d, const char *version, enum fetch_mode mode,
 	struct waiter *w)
 {
 	struct entry *e = NULL;
+	struct payload *named = NULL;
 	struct sfs_err err;
 	core_lock(core);
 	bool subject = d->subject, unknown = d->kind == CORE_UNKNOWN;
+	if (subject && version)
+		named = named_version(d->subject, &version);
 	int r = subject ? entry_for(core, d, version, &e, &err) : 0;
 	core_unlock(core);
 	if (r < 0) {
 		w->done(w, NULL, &err);
+	} else if (named) {
+		w->done(w, named, NULL);
+		entry_unref(e);
 	} else if (e) {
 		store_fetch(core->store, e, mode, w);
 		entry_unref(e);
@@ -80,6 +99,7 @@ void core_fetch(struct core *core, struct dent *d, const char *version, enum fet
 	} else {
 		answer(w, EISDIR, "this is a directory");
 	}
+	payload_unref(named);
 }
 
 bool core_fetch_cancel(struct core *core, struct waiter *w)
@@ -309,4 +329,11 @@ void core_store_event(void *arg, struct entry *e, enum store_event ev, const str
 	}
 	if (err && err->code != ENOENT)
 		core_error_note(core, err);
+}
+
+void core_pressure(void *arg)
+{
+	struct core *core = arg;
+	if (core->ev.pressure)
+		core->ev.pressure(core->ev.arg);
 }

@@ -367,6 +367,12 @@ void status_metrics(struct core *core, struct buf *out)
 		st.failed);
 	metric_one(out, "uptime_seconds", "gauge", "Seconds since the start.",
 		(uint64_t)seconds(clock_boot() - core->started_boot));
+	if (core->ev.gauges) {
+		struct core_gauges g = {0};
+		core->ev.gauges(core->ev.arg, &g);
+		metric_one(out, "inodes", "gauge", "Inodes the kernel knows or uses.", g.inodes);
+		metric_one(out, "handles", "gauge", "Open files and directories.", g.handles);
+	}
 	view_all(core, &v);
 	for (size_t i = 0; i < sizeof(inst_metrics) / sizeof(inst_metrics[0]); i++)
 		inst_metric(&inst_metrics[i], &v, out);

@@ -195,6 +195,8 @@ bool store_make_room(struct store *s, size_t bytes)
 	size_t freed = 0;
 	bool any = false;
 
+	if (s->conf.pressure)
+		s->conf.pressure(s->conf.arg);
 	while (!any || freed < bytes) {
 		struct outbox box = {0};
 		struct entry *e;

@@ -64,6 +64,8 @@ struct store_config {
 	/* Called without locks, from any thread, before the waiters of the same fetch; `err` is NULL unless the event has one. Two events
 	 * of one entry may arrive in either order: look at the entry, not at the event. May be NULL. */
 	void (*event)(void *arg, struct entry *e, enum store_event ev, const struct sfs_err *err);
+	/* The secret arena is full: give back what is held beyond need. Without locks; may be NULL. */
+	void (*pressure)(void *arg);
 	void *arg;
 };
 

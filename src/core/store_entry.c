@@ -221,8 +221,8 @@ void entry_reckon(struct entry *e)
 /* When the timer has something to do for the entry. */
 static int64_t next_due(const struct entry *e)
 {
-	if (!e->payload)
-		return e->refs == 0 && e->failed ? e->retry_at : CLOCK_NEVER;
+	if (!e->payload) /* the failure is forgotten, and if nothing else keeps the entry it goes */
+		return e->refs == 0 && e->failed && !e->user_set ? e->retry_at : CLOCK_NEVER;
 	if (!e->refreshed && e->refresh_at < e->expires)
 		return e->refresh_at;
 	/* After a change the end of the flight tells what happened; it is not announced twice. */

@@ -7,7 +7,7 @@
  *   - an unknown node id is answered ESTALE, an unknown handle EBADF or ESTALE (R21), a write EROFS
  * or EACCES (or ESTALE);
  *   - no reply carries an errno that the kernel refuses;
- *   - the worker is alive at the end and leaves with status 0 when the "device" is closed.
+ *   - the worker is alive at the end and leaves with status 0 when the holder says so.
  * Prints "requests N replies N" and a histogram of errnos.
  */
 #include "base/hold.h"
@@ -43,9 +43,13 @@ struct waiting {
 
 static int device, holder;
 static uint64_t rng_state, unique = 2; /* odd ones are INTERRUPTs, as the kernel has it */
-static uint64_t nodes[KNOWN_MAX] = {FUSE_ROOT_ID}, handles[KNOWN_MAX];
-static uint64_t lookups[KNOWN_MAX] = {1};
-static size_t nnodes = 1, nhandles;
+/* What the kernel would remember: how often a node was handed out, in a list of ids without holes.
+ * An id leaves the list with its last FORGET. */
+static uint32_t lookups[NODES_MAX];
+static unsigned char
+	seen[NODES_MAX]; /* handed out once: then a handle may keep it although it was forgotten */
+static uint64_t nodes[NODES_MAX], handles[HANDLES_MAX];
+static size_t nnodes, nhandles;
 static struct waiting waiting[WAITING_MAX];
 static size_t nwaiting;
 static unsigned long sent, replies, errors[ERRNO_MAX];
@@ -123,26 +127,39 @@ static void start_worker(const char *worker, const char *source)
 
 /* --- the kernel's side --- */
 
-static void remember(uint64_t *list, size_t *n, uint64_t id)
+static void remember_node(uint64_t id)
 {
-	for (size_t i = 0; i < *n; i++)
-		if (list[i] == id) {
-			if (list == nodes)
-				lookups[i]++;
-			return;
-		}
-	size_t at = *n < KNOWN_MAX ? (*n)++ : 1 + (size_t)rnd(KNOWN_MAX - 1);
-	list[at] = id;
-	if (list == nodes)
-		lookups[at] = 1;
+	if (id >= NODES_MAX)
+		die("a node id beyond a million: this program counts on small ones");
+	seen[id] = 1;
+	if (lookups[id]++ == 0)
+		nodes[nnodes++] = id;
+}
+
+static void remember_handle(uint64_t fh)
+{
+	handles[nhandles < HANDLES_MAX ? nhandles++ : (size_t)rnd(HANDLES_MAX)] = fh;
 }
 
 static int is_known(uint64_t id)
 {
-	for (size_t i = 0; i < nnodes; i++)
-		if (nodes[i] == id)
-			return 1;
-	return 0;
+	return id < NODES_MAX && seen[id];
+}
+
+/* READDIRPLUS hands out nodes too, but for "." and "..". */
+static void remember_entries(const char *data, size_t len)
+{
+	while (len >= FUSE_NAME_OFFSET_DIRENTPLUS) {
+		struct fuse_direntplus e;
+		memcpy(&e, data, sizeof(e));
+		if (e.entry_out.nodeid)
+			remember_node(e.entry_out.nodeid);
+		size_t step = FUSE_DIRENTPLUS_SIZE(&e);
+		if (step > len)
+			die("an entry of READDIRPLUS reaches over the end");
+		data += step;
+		len -= step;
+	}
 }
 
 static void check_error(const struct waiting *w, int code)
@@ -191,10 +208,11 @@ static void on_reply(const char *data, size_t len)
 	if (w.opcode == FUSE_LOOKUP && len >= sizeof(*h) + sizeof(struct fuse_entry_out)) {
 		const struct fuse_entry_out *e = (const void *)body;
 		if (e->nodeid)
-			remember(nodes, &nnodes, e->nodeid);
+			remember_node(e->nodeid);
 	} else if (w.opcode == FUSE_OPEN || w.opcode == FUSE_OPENDIR) {
-		remember(
-			handles, &nhandles, ((const struct fuse_open_out *)(const void *)body)->fh);
+		remember_handle(((const struct fuse_open_out *)(const void *)body)->fh);
+	} else if (w.opcode == FUSE_READDIRPLUS) {
+		remember_entries(body, len - sizeof(*h));
 	}
 }
 
@@ -255,11 +273,14 @@ static void handshake(void)
 
 static uint64_t any_node(void)
 {
-	switch (rnd(8)) {
+	switch (rnd(10)) {
 	case 0:
 		return rnd(UINT64_MAX);
-	case 1:
-		return rnd(1000);
+	case 1: /* perhaps forgotten, perhaps never handed out; not one that a reply on its way
+		   brings */
+		return nwaiting ? FUSE_ROOT_ID : rnd(NODES_MAX);
+	case 2:
+		return nwaiting ? FUSE_ROOT_ID : rnd(nodes[nnodes - 1] + 1);
 	default:
 		return nodes[rnd(nnodes)];
 	}
@@ -409,18 +430,15 @@ static void random_request(void)
 
 static void random_forget(void)
 {
+	drain(0); /* the kernel forgets no node that a request uses */
 	size_t at = 1 + (size_t)rnd(nnodes);
-	struct fuse_forget_in in = {.nlookup = rnd(3)};
 	uint64_t id = at < nnodes ? nodes[at] : rnd(UINT64_MAX);
-	if (at < nnodes && in.nlookup > lookups[at])
-		in.nlookup = lookups[at];
-	if (nwaiting)
-		drain(0); /* the kernel forgets no node that a request uses */
+	struct fuse_forget_in in = {.nlookup = rnd(3)};
+	if (at < nnodes && in.nlookup > lookups[id])
+		in.nlookup = lookups[id];
 	send_request(FUSE_FORGET, id, &in, sizeof(in), 0);
-	if (at < nnodes && (lookups[at] -= in.nlookup) == 0) {
+	if (at < nnodes && in.nlookup && (lookups[id] -= (uint32_t)in.nlookup) == 0)
 		nodes[at] = nodes[--nnodes];
-		lookups[at] = lookups[nnodes];
-	}
 }
 
 static void random_interrupt(void)
@@ -440,6 +458,7 @@ int main(int argc, char **argv)
 	rng_state = strtoull(argv[3], NULL, 10) * 2654435761u + 88172645463325252u;
 	unsigned long count = strtoul(argv[4], NULL, 10);
 	start_worker(argv[1], argv[2]);
+	remember_node(FUSE_ROOT_ID);
 	handshake();
 	while (sent < count) {
 		if (rnd(20) == 0)
@@ -451,7 +470,8 @@ int main(int argc, char **argv)
 		drain(rnd(WAITING_MAX - 1));
 	}
 	drain(0);
-	close(device);
+	static struct hold_msg stop = {.type = HOLD_STOP};
+	hold_send(holder, &stop, -1);
 	if (wait(&status) < 0 || status != 0)
 		die(WIFSIGNALED(status) ? "the worker was killed" : "the worker did not end well");
 	printf("requests %lu replies %lu\n", sent, replies);

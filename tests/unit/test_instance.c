@@ -6,7 +6,7 @@
 
 /* --- opening --- */
 
-Test(instance, opens_with_a_copy_of_its_configuration, .init = set_up, .timeout = 60)
+Test(instance, opens_with_a_copy_of_its_configuration, .init = set_up)
 {
 	char name[] = "prod";
 
@@ -18,7 +18,7 @@ Test(instance, opens_with_a_copy_of_its_configuration, .init = set_up, .timeout 
 	cr_assert_eq(fake.closes, 1u);
 }
 
-Test(instance, a_failed_open_names_the_instance_and_does_not_close, .init = set_up, .timeout = 60)
+Test(instance, a_failed_open_names_the_instance_and_does_not_close, .init = set_up)
 {
 	struct instance *before = in;
 
@@ -30,7 +30,7 @@ Test(instance, a_failed_open_names_the_instance_and_does_not_close, .init = set_
 	store_free(store);
 }
 
-Test(instance, a_required_call_that_lacks_is_named, .init = set_up, .timeout = 60)
+Test(instance, a_required_call_that_lacks_is_named, .init = set_up)
 {
 	ops.get = NULL;
 	cr_assert_eq(try_open("prod"), -EINVAL);
@@ -38,7 +38,7 @@ Test(instance, a_required_call_that_lacks_is_named, .init = set_up, .timeout = 6
 	store_free(store);
 }
 
-Test(instance, no_memory_at_every_allocation, .init = set_up, .timeout = 60)
+Test(instance, no_memory_at_every_allocation, .init = set_up)
 {
 	unsigned long n;
 
@@ -57,7 +57,7 @@ Test(instance, no_memory_at_every_allocation, .init = set_up, .timeout = 60)
 
 /* --- get --- */
 
-Test(get, brings_the_value, .init = set_up, .timeout = 60)
+Test(get, brings_the_value, .init = set_up)
 {
 	struct reader r;
 
@@ -70,7 +70,7 @@ Test(get, brings_the_value, .init = set_up, .timeout = 60)
 	tear_down();
 }
 
-Test(get, an_error_has_instance_call_and_escaped_name, .init = set_up, .timeout = 60)
+Test(get, an_error_has_instance_call_and_escaped_name, .init = set_up)
 {
 	struct reader r;
 
@@ -82,7 +82,7 @@ Test(get, an_error_has_instance_call_and_escaped_name, .init = set_up, .timeout 
 	tear_down();
 }
 
-Test(get, an_error_without_a_sentence_gets_one, .init = set_up, .timeout = 60)
+Test(get, an_error_without_a_sentence_gets_one, .init = set_up)
 {
 	struct reader r;
 
@@ -93,7 +93,7 @@ Test(get, an_error_without_a_sentence_gets_one, .init = set_up, .timeout = 60)
 	tear_down();
 }
 
-Test(get, return_values_that_are_no_errno_are_eio, .init = set_up, .timeout = 60)
+Test(get, return_values_that_are_no_errno_are_eio, .init = set_up)
 {
 	static const int absurd[] = {1, 5000, -5000, -ENOSYS, -ESTALE, INT_MIN};
 	struct reader r;
@@ -106,7 +106,7 @@ Test(get, return_values_that_are_no_errno_are_eio, .init = set_up, .timeout = 60
 	tear_down();
 }
 
-Test(get, success_without_a_value_is_ebadmsg, .init = set_up, .timeout = 60)
+Test(get, success_without_a_value_is_ebadmsg, .init = set_up)
 {
 	struct reader r;
 
@@ -116,7 +116,7 @@ Test(get, success_without_a_value_is_ebadmsg, .init = set_up, .timeout = 60)
 	tear_down();
 }
 
-Test(get, keys_that_lack_are_ebadmsg, .init = set_up, .timeout = 60)
+Test(get, keys_that_lack_are_ebadmsg, .init = set_up)
 {
 	struct reader r;
 
@@ -126,7 +126,7 @@ Test(get, keys_that_lack_are_ebadmsg, .init = set_up, .timeout = 60)
 	tear_down();
 }
 
-Test(get, a_payload_that_the_back_end_still_holds_is_refused, .init = set_up, .timeout = 60)
+Test(get, a_payload_that_the_back_end_still_holds_is_refused, .init = set_up)
 {
 	struct payload *p = payload_new();
 	struct reader r;
@@ -139,7 +139,7 @@ Test(get, a_payload_that_the_back_end_still_holds_is_refused, .init = set_up, .t
 	tear_down();
 }
 
-Test(get, one_byte_over_the_limit_is_efbig, .init = set_up, .timeout = 60)
+Test(get, one_byte_over_the_limit_is_efbig, .init = set_up)
 {
 	struct reader r;
 
@@ -152,7 +152,7 @@ Test(get, one_byte_over_the_limit_is_efbig, .init = set_up, .timeout = 60)
 	tear_down();
 }
 
-Test(get, bad_metadata_is_dropped_and_the_value_served, .init = set_up, .timeout = 60)
+Test(get, bad_metadata_is_dropped_and_the_value_served, .init = set_up)
 {
 	struct reader r;
 
@@ -170,7 +170,7 @@ Test(get, bad_metadata_is_dropped_and_the_value_served, .init = set_up, .timeout
 	tear_down();
 }
 
-Test(get, an_endless_version_is_ebadmsg, .init = set_up, .timeout = 60)
+Test(get, an_endless_version_is_ebadmsg, .init = set_up)
 {
 	static char version[SFS_VERSION_MAX + 2];
 	struct reader r;
@@ -195,7 +195,7 @@ static void wait_idle(const char *name)
 	entry_unref(e);
 }
 
-Test(get, r3_enomem_makes_room_and_tries_once_more, .init = set_up, .timeout = 60)
+Test(get, r3_enomem_makes_room_and_tries_once_more, .init = set_up)
 {
 	struct reader r;
 
@@ -213,7 +213,7 @@ Test(get, r3_enomem_makes_room_and_tries_once_more, .init = set_up, .timeout = 6
 	tear_down();
 }
 
-Test(get, r29_stalled_fetches_hold_up_no_listing, .init = set_up, .timeout = 60)
+Test(get, r29_stalled_fetches_hold_up_no_listing, .init = set_up)
 {
 	static struct reader v[SFS_POOL_THREADS + 1];
 	struct asked a;
@@ -242,7 +242,7 @@ Test(get, r29_stalled_fetches_hold_up_no_listing, .init = set_up, .timeout = 60)
 	tear_down();
 }
 
-Test(get, one_that_waited_in_the_queue_beyond_its_time_is_not_sent, .init = set_up, .timeout = 60)
+Test(get, one_that_waited_in_the_queue_beyond_its_time_is_not_sent, .init = set_up)
 {
 	static struct reader v[SFS_POOL_THREADS + 1];
 
@@ -270,7 +270,7 @@ Test(get, one_that_waited_in_the_queue_beyond_its_time_is_not_sent, .init = set_
 
 /* --- closing --- */
 
-Test(instance, close_answers_who_waits_for_a_running_fetch, .init = set_up, .timeout = 60)
+Test(instance, close_answers_who_waits_for_a_running_fetch, .init = set_up)
 {
 	struct reader r;
 
@@ -286,7 +286,7 @@ Test(instance, close_answers_who_waits_for_a_running_fetch, .init = set_up, .tim
 	cr_assert_eq(fake.closes, 1u);
 }
 
-Test(instance, close_leaves_a_stuck_back_end_behind, .init = set_up, .timeout = 60)
+Test(instance, close_leaves_a_stuck_back_end_behind, .init = set_up)
 {
 	struct reader r;
 	struct asked a;

@@ -4,7 +4,7 @@
 
 /* --- list --- */
 
-Test(list, is_told_to_the_listener_and_to_who_asked, .init = set_up, .timeout = 60)
+Test(list, is_told_to_the_listener_and_to_who_asked, .init = set_up)
 {
 	struct asked a;
 
@@ -18,7 +18,7 @@ Test(list, is_told_to_the_listener_and_to_who_asked, .init = set_up, .timeout = 
 	tear_down();
 }
 
-Test(list, a_failure_is_told_too, .init = set_up, .timeout = 60)
+Test(list, a_failure_is_told_too, .init = set_up)
 {
 	struct asked a;
 
@@ -30,7 +30,7 @@ Test(list, a_failure_is_told_too, .init = set_up, .timeout = 60)
 	tear_down();
 }
 
-Test(list, one_that_runs_is_joined, .init = set_up, .timeout = 60)
+Test(list, one_that_runs_is_joined, .init = set_up)
 {
 	static struct asked v[100];
 
@@ -53,7 +53,7 @@ Test(list, one_that_runs_is_joined, .init = set_up, .timeout = 60)
 	tear_down();
 }
 
-Test(list, one_that_is_stuck_is_not_joined, .init = set_up, .timeout = 60)
+Test(list, one_that_is_stuck_is_not_joined, .init = set_up)
 {
 	struct asked stuck, next;
 
@@ -76,7 +76,7 @@ Test(list, one_that_is_stuck_is_not_joined, .init = set_up, .timeout = 60)
 	tear_down();
 }
 
-Test(list, a_filter_is_a_glob_where_the_provider_has_none, .init = set_up, .timeout = 60)
+Test(list, a_filter_is_a_glob_where_the_provider_has_none, .init = set_up)
 {
 	struct asked a;
 
@@ -90,7 +90,7 @@ Test(list, a_filter_is_a_glob_where_the_provider_has_none, .init = set_up, .time
 	tear_down();
 }
 
-Test(list, a_filter_goes_to_the_provider_that_has_one, .init = set_up, .timeout = 60)
+Test(list, a_filter_goes_to_the_provider_that_has_one, .init = set_up)
 {
 	struct asked a;
 
@@ -113,7 +113,7 @@ static int describe_it(struct asked *a, const char *name)
 	return asked_wait(a);
 }
 
-Test(list, describe_without_the_call_is_what_the_listing_said, .init = set_up, .timeout = 60)
+Test(list, describe_without_the_call_is_what_the_listing_said, .init = set_up)
 {
 	struct asked a;
 
@@ -130,7 +130,7 @@ Test(list, describe_without_the_call_is_what_the_listing_said, .init = set_up, .
 	tear_down();
 }
 
-Test(list, describe_must_be_an_object, .init = set_up, .timeout = 60)
+Test(list, describe_must_be_an_object, .init = set_up)
 {
 	struct asked a;
 
@@ -160,7 +160,7 @@ static void versions_free(struct asked *a)
 	mem_free(a->c.versions);
 }
 
-Test(list, versions, .init = set_up, .timeout = 60)
+Test(list, versions, .init = set_up)
 {
 	struct asked a;
 
@@ -173,7 +173,7 @@ Test(list, versions, .init = set_up, .timeout = 60)
 	tear_down();
 }
 
-Test(list, versions_without_the_call_are_what_the_listing_said, .init = set_up, .timeout = 60)
+Test(list, versions_without_the_call_are_what_the_listing_said, .init = set_up)
 {
 	struct asked a;
 
@@ -193,7 +193,7 @@ Test(list, versions_without_the_call_are_what_the_listing_said, .init = set_up, 
 
 /* --- watch --- */
 
-Test(watch, passes_news_on_and_ends_with_the_instance, .init = set_up, .timeout = 60)
+Test(watch, passes_news_on_and_ends_with_the_instance, .init = set_up)
 {
 	ops.watch = fake_watch;
 	ops.flags = BACKEND_LIST_COMPLETE;
@@ -209,7 +209,7 @@ Test(watch, passes_news_on_and_ends_with_the_instance, .init = set_up, .timeout 
 	cr_assert_eq(fake.closes, 1u);
 }
 
-Test(watch, is_started_again_after_an_error, .init = set_up, .timeout = 60)
+Test(watch, is_started_again_after_an_error, .init = set_up)
 {
 	ops.watch = fake_watch;
 	fake.watch_code = ENOSPC;
@@ -220,7 +220,7 @@ Test(watch, is_started_again_after_an_error, .init = set_up, .timeout = 60)
 	tear_down();
 }
 
-Test(watch, without_the_call_nothing_is_started, .init = set_up, .timeout = 60)
+Test(watch, without_the_call_nothing_is_started, .init = set_up)
 {
 	open_it();
 	cr_assert_eq(instance_start(in, &err), 0);

@@ -350,6 +350,19 @@ Test(entry, the_users_ttl_keeps_it)
 	CLOSE();
 }
 
+Test(entry, one_that_only_the_users_ttl_keeps_has_no_timer)
+{
+	OPEN(1000);
+	entry_set_ttl(e, 7);
+	fx_read(&fx, e, FETCH_CACHED, &r);
+	fx_fail(&fx, 0, ENOENT);
+	entry_unref(e);
+	fx_advance(&fx, 6 * SEC);
+	cr_assert_eq(store_run_timers(fx.store), CLOCK_NEVER);
+	e = fx_entry(&fx, "db");
+	CLOSE();
+}
+
 Test(entry, is_small)
 {
 	cr_assert_lt(sizeof(struct entry), 280u);

@@ -351,7 +351,7 @@ static void close_model(void)
 	fx_close(&fx);
 }
 
-Test(model, r69_every_answer_is_as_predicted, .timeout = 300)
+Test(model, r69_every_answer_is_as_predicted)
 {
 	unsigned ops = start_seed();
 
@@ -516,7 +516,7 @@ static void history_op(void)
 		end_flight(0);
 }
 
-Test(model, r60_r64_history_holds, .timeout = 300)
+Test(model, r60_r64_history_holds)
 {
 	unsigned ops = start_seed(), answered = 0;
 

@@ -90,7 +90,7 @@ static void on_event(void *arg, struct entry *e, enum store_event ev, const stru
 static void set_up(void)
 {
 	struct store_config conf = {
-		.cache_bytes = 64, .negative_ttl = 0, .timeout = 10, .event = on_event};
+		.cache_bytes = 64, .negative_ttl = 0, .event = on_event};
 	struct entry_policy pol = {.ttl = 300, .stale = 300};
 	char name[32];
 
@@ -211,7 +211,7 @@ static void *reader_main(void *arg)
 	return NULL;
 }
 
-Test(threads, r70_sixty_four_of_them, .timeout = 300)
+Test(threads, r70_sixty_four_of_them)
 {
 	pthread_t t[THREADS];
 	size_t bytes, values;
@@ -266,7 +266,7 @@ static void run_crowd(void)
 	cr_assert_eq(atomic_load(&gets), 1u);
 }
 
-Test(threads, r60_a_thousand_readers_one_fetch, .timeout = 300)
+Test(threads, r60_a_thousand_readers_one_fetch)
 {
 	set_up();
 	gated = true;
@@ -276,7 +276,7 @@ Test(threads, r60_a_thousand_readers_one_fetch, .timeout = 300)
 	tear_down();
 }
 
-Test(threads, r60_a_thousand_readers_one_failure, .timeout = 300)
+Test(threads, r60_a_thousand_readers_one_failure)
 {
 	set_up();
 	gated = true;
@@ -297,7 +297,7 @@ static void on_timeout(struct waiter *w, struct payload *p, const struct sfs_err
 }
 
 /* The timer thread wakes for a deadline that is nearer than the one it sleeps for. */
-Test(threads, the_timer_thread_ends_waiters, .timeout = 60)
+Test(threads, the_timer_thread_ends_waiters)
 {
 	struct request r;
 

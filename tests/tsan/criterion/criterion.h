@@ -6,6 +6,9 @@
 #ifndef SFS_TESTS_TSAN_CRITERION_H
 #define SFS_TESTS_TSAN_CRITERION_H
 
+/* The macros take no or one more argument, as Criterion's; -Wpedantic would not have that. */
+#pragma GCC system_header
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -33,6 +36,25 @@ struct cr_test {
 	struct cr_test *next;
 };
 static struct cr_test *cr_tests;
+
+/* Options of all tests of a suite. */
+struct cr_suite {
+	const char *name;
+	struct cr_options opt;
+	struct cr_suite *next;
+};
+static struct cr_suite *cr_suites;
+
+#define TestSuite(s, ...)                                                       \
+	static struct cr_suite s##_suite = { #s, { __VA_ARGS__ }, 0 };          \
+	__attribute__((constructor)) static void s##_suite_add(void)            \
+	{                                                                       \
+		s##_suite.next = cr_suites;                                     \
+		cr_suites = &s##_suite;                                         \
+	}                                                                       \
+	struct cr_suite
+
+#define cr_skip_test(...) exit(0)
 
 #define Test(s, n, ...)                                                                       \
 	static void s##_##n##_run(void);                                                      \
@@ -70,9 +92,21 @@ __attribute__((format(printf, 4, 5), unused)) static void cr_fail_at(
 #define cr_assert_str_eq(a, b, ...) cr_assert_(!strcmp((a), (b)), #a " eq " #b, __VA_ARGS__)
 #define cr_assert_str_neq(a, b, ...) cr_assert_(strcmp((a), (b)), #a " ne " #b, __VA_ARGS__)
 
-static int cr_run(const struct cr_test *t)
+static void cr_inherit(struct cr_test *t)
+{
+	for (const struct cr_suite *s = cr_suites; s; s = s->next) {
+		if (strcmp(s->name, t->suite) != 0)
+			continue;
+		t->opt.timeout = t->opt.timeout ? t->opt.timeout : s->opt.timeout;
+		t->opt.init = t->opt.init ? t->opt.init : s->opt.init;
+		t->opt.fini = t->opt.fini ? t->opt.fini : s->opt.fini;
+	}
+}
+
+static int cr_run(struct cr_test *t)
 {
 	int status;
+	cr_inherit(t);
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -96,7 +130,7 @@ static int cr_run(const struct cr_test *t)
 int main(void)
 {
 	int bad = 0, n = 0;
-	for (const struct cr_test *t = cr_tests; t; t = t->next, n++)
+	for (struct cr_test *t = cr_tests; t; t = t->next, n++)
 		bad += cr_run(t);
 	printf("%d tests, %d failed\n", n, bad);
 	return bad != 0;
