@@ -145,7 +145,7 @@ int cli_unknown(const char *name)
 	const char *names[NAMES_MAX];
 	char shown[ECHOED_MAX];
 	size_t n = 0;
-	for (; cli_commands[n] && n < NAMES_MAX; n++)
+	for (; n < NAMES_MAX && cli_commands[n]; n++)
 		names[n] = cli_commands[n]->name;
 	const char *near = text_nearest(name, names, n);
 	fprintf(stderr, "secretfs: unknown command %s%s%s%s ('secretfs help' lists them)\n",

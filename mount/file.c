@@ -42,43 +42,65 @@ static void open_name(struct park *p, struct secret *bytes, int64_t mtime)
 	file_reply_open(p->fs, p->req, p->inode, &p->fi, bytes, true);
 }
 
-/* A node that is one version; what happens to an outdated one is said at inode_outdated(). */
+/* The node was looked up before there was a value; now one is held, so that another LOOKUP can tell
+ * its size. */
+static bool size_is_unknown(const struct park *p, const struct payload *payload)
+{
+	uint64_t serial;
+	int64_t mtime;
+	struct secret *held = NULL;
+	if (p->inode->view == VIEW_TREE)
+		held = core_peek(p->fs->core, p->inode->dent, &serial, &mtime);
+	secret_unref(held);
+	return held && serial == payload->serial;
+}
+
+static void open_again(struct park *p, struct secret *bytes)
+{
+	secret_unref(bytes);
+	inode_send_away(p->fs, p->inode, p->tid);
+	fuse_reply_err(p->req, ESTALE);
+}
+
+/*
+ * The node is an outdated version. Who comes for the first time is sent to look the name up again.
+ * If even that came too late, because rotations are faster, the version that LOOKUP handed out is
+ * served. Who came back to the same node has no name to look up: the node follows the name from now
+ * on.
+ */
+static void open_outdated(
+	struct park *p, enum retry retry, struct payload *payload, struct secret *bytes)
+{
+	struct secret *recent = retry == RETRY_LOOKED_UP ? inode_recent(p->fs, p->inode) : NULL;
+	if (retry == RETRY_NO) {
+		open_again(p, bytes);
+	} else if (recent) {
+		secret_unref(bytes);
+		file_reply_open(p->fs, p->req, p->inode, &p->fi, recent, false);
+	} else {
+		inode_follow(p->fs, p->inode);
+		notify_inode(
+			p->fs, p->inode); /* size and pages the kernel has are of the old version */
+		open_name(p, bytes, payload->created);
+	}
+}
+
+/* A node that is one version. */
 static void open_version(struct park *p, struct payload *payload, struct secret *bytes)
 {
 	struct fs *fs = p->fs;
+	enum retry retry = inode_retry(fs, p->inode, p->tid);
 	struct inode_state s;
-	struct secret *recent;
 	inode_state(fs, p->inode, &s);
-	if (s.follows) {
+	if (s.follows)
 		open_name(p, bytes, payload->created);
-		return;
-	}
-	if (s.serial == 0 && p->inode->view == VIEW_TREE &&
-		inode_look_again(fs, p->inode, p->tid)) {
-		secret_unref(bytes);
-		fuse_reply_err(p->req, ESTALE);
-		return;
-	}
-	if (inode_bind(fs, p->inode, payload->serial, bytes, payload->created, false) ==
-		BIND_SAME) {
+	else if (s.serial == 0 && retry == RETRY_NO && size_is_unknown(p, payload))
+		open_again(p, bytes);
+	else if (inode_bind(fs, p->inode, payload->serial, bytes, payload->created, false) ==
+		 BIND_SAME)
 		file_reply_open(fs, p->req, p->inode, &p->fi, bytes, false);
-		return;
-	}
-	switch (inode_outdated(fs, p->inode, p->tid, &recent)) {
-	case OUTDATED_RECENT:
-		secret_unref(bytes);
-		file_reply_open(fs, p->req, p->inode, &p->fi, recent, false);
-		break;
-	case OUTDATED_ESTALE:
-		secret_unref(bytes);
-		fuse_reply_err(p->req, ESTALE);
-		break;
-	case OUTDATED_FOLLOW:
-		notify_inode(
-			fs, p->inode); /* size and pages the kernel has are of the old version */
-		open_name(p, bytes, payload->created);
-		break;
-	}
+	else
+		open_outdated(p, retry, payload, bytes);
 }
 
 static int open_field(

@@ -21,7 +21,8 @@
 #define AWAY_ROWS    512
 #define AWAY_PER_ROW 4
 struct away {
-	uint64_t ino;
+	uint64_t ino;	    /* from where */
+	uint64_t looked_up; /* what LOOKUP gave it since; 0 = nothing */
 	int64_t until;
 	pid_t tid;
 };
@@ -365,56 +366,70 @@ void inode_show(struct fs *fs, struct inode *in, uint64_t size, int64_t mtime)
 	pthread_mutex_unlock(&fs->inodes->lock);
 }
 
-/* Whether the thread was sent away in the last second; ino 0 = from anywhere. Lock held. */
-static bool was_sent_away(const struct inodes *t, pid_t tid, uint64_t ino, int64_t now)
+static struct away *away_row(struct inodes *t, pid_t tid)
 {
-	const struct away *a = t->away[(unsigned)tid % AWAY_ROWS];
-	for (size_t i = 0; i < AWAY_PER_ROW; i++)
-		if (a[i].tid == tid && now < a[i].until && (!ino || a[i].ino == ino))
-			return true;
-	return false;
+	return t->away[(unsigned)tid % AWAY_ROWS];
 }
 
-/* In place of the oldest of its row. Lock held. */
-static void send_away(struct inodes *t, pid_t tid, uint64_t ino, int64_t now)
-{
-	struct away *a = t->away[(unsigned)tid % AWAY_ROWS], *oldest = a;
-	for (size_t i = 1; i < AWAY_PER_ROW; i++)
-		if (a[i].until < oldest->until)
-			oldest = &a[i];
-	*oldest = (struct away){ino, clock_after(now, ESTALE_SECONDS), tid};
-}
-
-enum outdated inode_outdated(struct fs *fs, struct inode *in, pid_t tid, struct secret **ret_recent)
+enum retry inode_retry(struct fs *fs, struct inode *in, pid_t tid)
 {
 	const int64_t now = clock_boot();
-	struct inodes *t = fs->inodes;
-	enum outdated r = OUTDATED_ESTALE;
-	pthread_mutex_lock(&t->lock);
-	if (was_sent_away(t, tid, in->ino, now)) {
-		in->follows = true;
-		r = OUTDATED_FOLLOW;
-	} else if (was_sent_away(t, tid, 0, now) && in->recent && now < in->recent_until) {
-		*ret_recent = secret_ref(in->recent);
-		r = OUTDATED_RECENT;
-	} else {
-		send_away(t, tid, in->ino, now);
+	enum retry r = RETRY_NO;
+	struct away *a;
+	pthread_mutex_lock(&fs->inodes->lock);
+	a = away_row(fs->inodes, tid);
+	for (size_t i = 0; i < AWAY_PER_ROW && r == RETRY_NO; i++) {
+		if (a[i].tid != tid || now >= a[i].until)
+			continue;
+		if (a[i].looked_up == in->ino)
+			r = RETRY_LOOKED_UP;
+		else if (a[i].ino == in->ino)
+			r = RETRY_SAME_NODE;
+		if (r != RETRY_NO)
+			a[i].until = 0;
 	}
-	pthread_mutex_unlock(&t->lock);
+	pthread_mutex_unlock(&fs->inodes->lock);
 	return r;
 }
 
-bool inode_look_again(struct fs *fs, struct inode *in, pid_t tid)
+void inode_send_away(struct fs *fs, struct inode *in, pid_t tid)
 {
-	const int64_t now = clock_boot();
-	struct inodes *t = fs->inodes;
-	bool again;
-	pthread_mutex_lock(&t->lock);
-	again = !was_sent_away(t, tid, 0, now);
-	if (again)
-		send_away(t, tid, in->ino, now);
-	pthread_mutex_unlock(&t->lock);
-	return again;
+	struct away *a, *oldest;
+	pthread_mutex_lock(&fs->inodes->lock);
+	a = oldest = away_row(fs->inodes, tid);
+	for (size_t i = 1; i < AWAY_PER_ROW; i++)
+		if (a[i].until < oldest->until)
+			oldest = &a[i];
+	*oldest = (struct away){in->ino, 0, clock_after(clock_boot(), ESTALE_SECONDS), tid};
+	pthread_mutex_unlock(&fs->inodes->lock);
+}
+
+void inode_looked_up(struct fs *fs, struct inode *in, pid_t tid)
+{
+	struct away *a;
+	pthread_mutex_lock(&fs->inodes->lock);
+	a = away_row(fs->inodes, tid);
+	for (size_t i = 0; i < AWAY_PER_ROW; i++)
+		if (a[i].tid == tid && a[i].until)
+			a[i].looked_up = in->ino;
+	pthread_mutex_unlock(&fs->inodes->lock);
+}
+
+struct secret *inode_recent(struct fs *fs, struct inode *in)
+{
+	struct secret *s = NULL;
+	pthread_mutex_lock(&fs->inodes->lock);
+	if (in->recent && clock_boot() < in->recent_until)
+		s = secret_ref(in->recent);
+	pthread_mutex_unlock(&fs->inodes->lock);
+	return s;
+}
+
+void inode_follow(struct fs *fs, struct inode *in)
+{
+	pthread_mutex_lock(&fs->inodes->lock);
+	in->follows = true;
+	pthread_mutex_unlock(&fs->inodes->lock);
 }
 
 void inode_drop_recent(struct fs *fs, struct inode *in)

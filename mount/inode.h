@@ -102,19 +102,23 @@ enum bind_result inode_bind(struct fs *fs, struct inode *in, uint64_t serial, st
 /* Sets what stat shows for a node that follows the name. */
 void inode_show(struct fs *fs, struct inode *in, uint64_t size, int64_t mtime);
 
-/* What to do with an OPEN on a version that is no longer the current one (design section 4). The
- * caller is sent away with ESTALE, which makes the kernel look the name up again. If what it then
- * opens is outdated again, it gets the bytes LOOKUP handed out less than a second ago, so that
- * rotations faster than lookups never show as an error. Who comes back to the same node within a
- * second has no name to look up (a bind mount of the file, /dev/stdin): the node follows the name
- * from now on. */
-enum outdated { OUTDATED_ESTALE, OUTDATED_RECENT, OUTDATED_FOLLOW };
-enum outdated inode_outdated(
-	struct fs *fs, struct inode *in, pid_t tid, struct secret **ret_recent);
-/* An inode that was not bound when the kernel looked it up shows the kernel no exact size. True:
- * send the caller away with ESTALE; the LOOKUP that follows tells the size, so that what asks for
- * no size (sendfile, splice) works too. False: it has just been sent away, serve it. */
-bool inode_look_again(struct fs *fs, struct inode *in, pid_t tid);
+/*
+ * Sending a caller away with ESTALE makes the kernel look the name up again, once in an open(2).
+ * What the thread opens next is its retry: the node that LOOKUP gave it, or, where there is no name
+ * to look up (a bind mount of the file, /dev/stdin), the same node again. A retry is never sent
+ * away, else the program would see the error.
+ */
+enum retry { RETRY_NO, RETRY_LOOKED_UP, RETRY_SAME_NODE };
+/* Whether this OPEN is one; asking uses it up. */
+enum retry inode_retry(struct fs *fs, struct inode *in, pid_t tid);
+/* The caller gets ESTALE now. */
+void inode_send_away(struct fs *fs, struct inode *in, pid_t tid);
+/* LOOKUP gave the thread this node. */
+void inode_looked_up(struct fs *fs, struct inode *in, pid_t tid);
+/* The bytes of the version LOOKUP handed out less than a second ago: a reference, or NULL. */
+struct secret *inode_recent(struct fs *fs, struct inode *in);
+/* The node stands for the name from now on. */
+void inode_follow(struct fs *fs, struct inode *in);
 /* Drops recent bytes now (purge, expiry). */
 void inode_drop_recent(struct fs *fs, struct inode *in);
 /* Drops recent bytes that are over their second; returns false when none are left. Called by the

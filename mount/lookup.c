@@ -204,6 +204,7 @@ static void reply_found(struct fs *fs, fuse_req_t req, const struct found *f)
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
+	inode_looked_up(fs, in, fuse_req_ctx(req)->pid);
 	node_reply_entry(fs, req, in);
 	inode_put(fs, in);
 }

@@ -9,12 +9,14 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* What open(2) of a secret may fail with (design section 4), and what a full process adds. Others mean something else to the kernel or to the
- * reader: ENOSYS would switch OPEN off for the whole mount, ESTALE starts the path walk anew, ENOTCONN says that the mount is dead. */
+/* What open(2) of a secret may fail with (design section 4), and what a full process adds. Others
+ * mean something else to the kernel or to the reader: ENOSYS would switch OPEN off for the whole
+ * mount, ESTALE starts the path walk anew, ENOTCONN says that the mount is dead. */
 static bool is_errno(int code)
 {
-	static const int table[] = {ENOENT, EACCES, ENOKEY, EKEYEXPIRED, EKEYREJECTED, EKEYREVOKED, EBUSY, EHOSTUNREACH, ETIMEDOUT,
-		EREMOTEIO, EPROTO, EBADMSG, EFBIG, EINTR, ENOMEM, EOPNOTSUPP, EINVAL, EAGAIN, EIO, ELOOP, EMFILE, ENFILE, ECANCELED};
+	static const int table[] = {ENOENT, EACCES, ENOKEY, EKEYEXPIRED, EKEYREJECTED, EKEYREVOKED,
+		EBUSY, EHOSTUNREACH, ETIMEDOUT, EREMOTEIO, EPROTO, EBADMSG, EFBIG, EINTR, ENOMEM,
+		EOPNOTSUPP, EINVAL, EAGAIN, EIO, ELOOP, EMFILE, ENFILE, ECANCELED};
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (table[i] == code)
 			return true;

@@ -227,6 +227,8 @@ void config_compile(struct config *c, uid_t uid, gid_t gid)
 	}
 	c->policy.ttl = opt_duration(&c->mount, t, "ttl");
 	c->policy.stale = opt_duration(&c->mount, t, "stale");
+	c->list_ttl = opt_duration(&c->mount, t, "list_ttl");
+	c->negative_ttl = opt_duration(&c->mount, t, "negative_ttl");
 	opt_mode(&c->mount, t, "mode", &c->policy.mode);
 	opt_mode(&c->mount, t, "dmode", &c->dmode);
 	if (owners && !opt_find(&c->mount, "dmode"))

@@ -89,6 +89,7 @@ struct config {
 	struct policy policy; /* of the mount table; config_load() sets uid and gid, else
 				 config_set_owner() */
 	mode_t dmode;
+	int64_t list_ttl, negative_ttl; /* seconds */
 };
 
 /* Parses SOURCE and `options` (text of -o, may be NULL or ""). `paths` opens the config file. All

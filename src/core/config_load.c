@@ -163,6 +163,18 @@ static int check_arena(const struct config *c, struct sfs_err *err)
 	return err_set(err, EINVAL, "option arena (%s): must be 64k or more", v->origin);
 }
 
+/* A value that a provider does not confirm is served for a bounded time, always (R61). */
+static int check_rules(const struct config *c, struct sfs_err *err)
+{
+	for (size_t i = 0; i < c->nrules; i++) {
+		const struct opt_value *v = opt_find(&c->rules[i].opts, "stale");
+		if (v && opt_duration(&c->rules[i].opts, &config_rule_options, "stale") < 0)
+			return err_set(err, EINVAL, "option stale (%s): must be 0 seconds or more",
+				v->origin);
+	}
+	return 0;
+}
+
 int config_check(struct config *c, struct sfs_err *err)
 {
 	static const int64_t forever = INT32_MAX;
@@ -173,6 +185,10 @@ int config_check(struct config *c, struct sfs_err *err)
 		r = check_range(c, "wait", 0, forever, "0 seconds or more", err);
 	if (r == 0)
 		r = check_range(c, "list_ttl", 0, forever, "0 seconds or more", err);
+	if (r == 0)
+		r = check_range(c, "stale", 0, forever, "0 seconds or more", err);
+	if (r == 0)
+		r = check_rules(c, err);
 	if (r == 0)
 		r = check_log(c, err);
 	if (r == 0)

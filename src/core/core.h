@@ -40,7 +40,8 @@ struct core_gauges {
 struct core_events {
 	/* `d` is borrowed. */
 	void (*changed)(void *arg, struct dent *d, enum core_change what);
-	/* The secret arena is full: give back references to values that are held beyond need. May be NULL. */
+	/* The secret arena is full: give back references to values that are held beyond need. May
+	 * be NULL. */
 	void (*pressure)(void *arg);
 	/* Numbers of the mount for .control/metrics. May be NULL. */
 	void (*gauges)(void *arg, struct core_gauges *ret);

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An outage of a source with many names must not fill the log: so many lines a minute, then one that says so. note_lock. */
+/* An outage of a source with many names must not fill the log: so many lines a minute, then one
+ * that says so. note_lock. */
 static unsigned count_line(struct core *core)
 {
 	int64_t now = clock_boot();
@@ -34,7 +35,8 @@ void core_error_note(struct core *core, const struct sfs_err *err)
 	if (line < CORE_LOG_LINES)
 		log_err(LOG_LEVEL_WARN, err);
 	else if (line == CORE_LOG_LINES)
-		log_warn("more errors follow within this minute; .control/status shows the last %d", CORE_ERRORS);
+		log_warn("more errors follow within this minute; .control/status shows the last %d",
+			CORE_ERRORS);
 }
 
 int core_control_read(struct core *core, enum control_file f, struct buf *out)

@@ -13,7 +13,8 @@
 #include "base/buf.h"
 #include "core/core_priv.h"
 
-#define JOB_FLIGHTS  16 /* twice the threads of a back end: an interrupted write has little left to run out */
+#define JOB_FLIGHTS \
+	16 /* twice the threads of a back end: an interrupted write has little left to run out */
 #define JOB_FAILURES 1000 /* lines of failures shown */
 
 struct target {

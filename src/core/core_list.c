@@ -39,25 +39,23 @@ static bool complete(const struct core_inst *ci)
 bool core_list_due(const struct core_inst *ci)
 {
 	int64_t now = clock_boot();
-	int64_t ttl = opt_duration(&ci->core->conf->mount, &config_mount_options, "list_ttl");
 	if (ci->running || ci->closing || ci->core->shutdown)
 		return false;
 	if (!ci->answered)
 		return true;
 	if (ci->list_err.code)
 		return now >= ci->retry_at;
-	return !complete(ci) && now >= clock_after(ci->listed_boot, ttl);
+	return !complete(ci) && now >= clock_after(ci->listed_boot, ci->core->conf->list_ttl);
 }
 
 bool inst_may_have(const struct core_inst *ci)
 {
-	int64_t negative =
-		opt_duration(&ci->core->conf->mount, &config_mount_options, "negative_ttl");
 	if (!ci->listing || ci->listing->truncated)
 		return true;
 	if (complete(ci))
 		return false;
-	return ci->list_err.code || clock_boot() > clock_after(ci->listed_boot, negative);
+	return ci->list_err.code ||
+	       clock_boot() > clock_after(ci->listed_boot, ci->core->conf->negative_ttl);
 }
 
 bool core_list_pending(struct core *core, const struct dent *dir)
@@ -350,6 +348,14 @@ static void answer_waits(struct list_wait *ready)
 		DL_DELETE(ready, lw);
 		listed(lw);
 	}
+}
+
+void core_list_recheck(struct core *core)
+{
+	core_lock(core);
+	struct list_wait *ready = ready_waits(core);
+	core_unlock(core);
+	answer_waits(ready);
 }
 
 static void wait_due(struct core *core, struct core_timer *t)

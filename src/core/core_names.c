@@ -159,22 +159,54 @@ void core_attr(struct core *core, struct dent *d, struct core_attr *ret)
 	*ret = a;
 }
 
-/* A key with an owner or mode of its own must not be shown by a file of another. */
-static void restrict_to_keys(const struct core *core, const struct subject *s, struct core_attr *a)
+/* Whether what `glob` matches may lie below directory `dir`: one of the two texts starts the other,
+ * as far as the glob is plain. */
+static bool may_reach(const char *glob, const char *dir)
 {
-	size_t hidden = 0;
-	for (const struct dent *d = s->shown; d; d = d->same_next) {
+	size_t plain = strcspn(glob, "*?[\\"), len = strlen(dir);
+	if (plain > len)
+		return !strncmp(glob, dir, len) && glob[len] == '/';
+	return !strncmp(glob, dir, plain) && glob[plain];
+}
+
+/* Some key of the secret is hidden, or may be as long as its keys are not known. */
+static bool hides_key(const struct core *core, const struct dent *dir)
+{
+	const struct subject *s = dir->subject;
+	const struct list_entry *item = inst_item(s->inst, s->inst->listing, s->name);
+	for (size_t i = 0; i < core->conf->nrules; i++) {
+		const struct rule *r = &core->conf->rules[i];
+		if (!(r->words & RULE_HIDDEN) || !r->policy.hidden ||
+			!may_reach(r->glob, dir->path))
+			continue;
+		if (!item || !item->keys)
+			return true;
+		for (size_t k = 0; k < item->nkeys; k++) {
+			_cleanup_(buf_clear) struct buf path = BUF_INIT(2 * SFS_PATH_MAX);
+			struct policy pol;
+			buf_printf(&path, "%s/", dir->path);
+			if (name_encode_component(
+				    &path, item->keys[k], strlen(item->keys[k]), false) < 0)
+				return true;
+			config_policy_alias(core->conf, buf_text(&path), dir->path, &pol);
+			if (pol.hidden)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A key with an owner or mode of its own must not be shown by a file of another. */
+static void restrict_to_keys(const struct core *core, const struct dent *dir, struct core_attr *a)
+{
+	for (const struct dent *d = dir->subject->shown; d; d = d->same_next) {
 		if (!dent_key(d) || d->mapped || !d->pol)
 			continue;
 		a->mode &= d->pol->mode;
 		if (d->pol->uid != a->uid || d->pol->gid != a->gid)
 			a->mode = 0;
 	}
-	/* Hidden keys have no dent: ask the rules. */
-	const struct list_entry *item = inst_item(s->inst, s->inst->listing, s->name);
-	for (size_t i = 0; i < core->conf->nrules; i++)
-		hidden += (core->conf->rules[i].words & RULE_HIDDEN) != 0;
-	if (hidden && (!item || item->nkeys || item->keys_unknown))
+	if (hides_key(core, dir))
 		a->mode = 0;
 }
 
@@ -184,7 +216,7 @@ void core_view_attr(struct core *core, struct dent *d, struct core_attr *ret)
 	core_lock(core);
 	file_attr(core, d, &a);
 	if (d->kind == CORE_DIR && d->subject)
-		restrict_to_keys(core, d->subject, &a);
+		restrict_to_keys(core, d, &a);
 	core_unlock(core);
 	*ret = a;
 }
@@ -227,14 +259,15 @@ static enum verdict ask_inst(struct core *core, struct core_inst *ci, const char
 {
 	_cleanup_(buf_clear) struct buf canonical = BUF_INIT(2 * SFS_PATH_MAX);
 	struct policy pol;
+	bool value = !strcmp(name, NAME_VALUE);
 	if (inst_canonical(ci, path, &canonical) < 0)
 		return NOT_HERE;
 	struct dent *d = tree_find(&core->tree, buf_text(&canonical));
-	if (d && d->kind != CORE_UNKNOWN) {
+	if (d && d->kind != CORE_UNKNOWN && !value) {
 		*ret = d;
 		return HERE;
 	}
-	if (strcmp(buf_text(&canonical), path) != 0 && !is_one_component(name))
+	if (!value && strcmp(buf_text(&canonical), path) != 0 && !is_one_component(name))
 		return NOT_HERE;
 	config_policy(core->conf, buf_text(&canonical), &pol);
 	return pol.hidden || !inst_may_have(ci) ? NOT_HERE : MAYBE;
@@ -267,6 +300,8 @@ static int lookup_unlisted(
 {
 	struct dent *d = find_key(core, dir, name);
 	bool maybe = false;
+	if (!strcmp(name, NAME_VALUE) && (dir->multikey || !*dir->path))
+		return -ENOENT;
 	for (size_t i = 0; i < core->ninsts && !d; i++)
 		if (inst_covers(core->insts[i], path))
 			maybe |= ask_inst(core, core->insts[i], path, name, &d) == MAYBE;
@@ -274,7 +309,7 @@ static int lookup_unlisted(
 		*ret = dent_ref(d);
 		return 0;
 	}
-	if (!maybe || !strcmp(name, NAME_VALUE) || is_map_path(core, path))
+	if (!maybe || is_map_path(core, path))
 		return -ENOENT;
 	d = tree_find(&core->tree, path);
 	d = d ? dent_ref(d) : tree_unknown(&core->tree, dir, path);

@@ -79,16 +79,22 @@ bool inst_covers(const struct core_inst *ci, const char *path)
 	return !at || (!strncmp(path, ci->at, at) && (path[at] == '/' || !path[at]));
 }
 
-/* What stands below at=, or NULL. */
-static const char *below_at(const struct core_inst *ci, const char *path)
+/* Length of a path without the ".value" that stands for the secret itself. */
+static size_t secret_length(const char *path)
 {
-	size_t at = strlen(ci->at);
-	if (!inst_covers(ci, path))
+	const size_t value = sizeof("/" NAME_VALUE) - 1;
+	size_t len = strlen(path);
+	return len > value && !strcmp(path + len - value, "/" NAME_VALUE) ? len - value : len;
+}
+
+/* What stands below at=, or NULL. */
+static const char *below_at(const struct core_inst *ci, const char *path, size_t *ret_len)
+{
+	size_t skip = strlen(ci->at) + (*ci->at != '\0'), len = secret_length(path);
+	if (!inst_covers(ci, path) || len <= skip)
 		return NULL;
-	path += at;
-	if (at && *path == '/')
-		path++;
-	return *path ? path : NULL;
+	*ret_len = len - skip;
+	return path + skip;
 }
 
 void inst_names_clear(struct inst_names *n)
@@ -114,8 +120,9 @@ int inst_names(const struct core_inst *ci, const char *path, struct inst_names *
 	_cleanup_(buf_clear) struct buf text = BUF_INIT(SFS_PATH_MAX);
 	struct inst_names n = {.n = 0};
 	size_t add = strlen(ci->add_prefix);
-	const char *rel = below_at(ci, path);
-	int r = rel ? name_decode(&text, rel, strlen(rel)) : -ENOENT;
+	size_t len = 0;
+	const char *rel = below_at(ci, path, &len);
+	int r = rel ? name_decode(&text, rel, len) : -ENOENT;
 	if (r < 0)
 		return r == -ENOMEM ? r : -ENOENT;
 	const char *rest = buf_text(&text);
@@ -224,8 +231,9 @@ const struct list_entry *inst_at(const struct core_inst *ci, const char *path)
 int inst_canonical(const struct core_inst *ci, const char *path, struct buf *out)
 {
 	_cleanup_(buf_clear) struct buf name = BUF_INIT(SFS_PATH_MAX);
-	const char *rel = below_at(ci, path);
-	int r = rel ? name_decode(&name, rel, strlen(rel)) : -ENOENT;
+	size_t len = 0;
+	const char *rel = below_at(ci, path, &len);
+	int r = rel ? name_decode(&name, rel, len) : -ENOENT;
 	if (r < 0)
 		return r == -ENOMEM ? r : -ENOENT;
 	if (*ci->at)

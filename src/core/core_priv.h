@@ -16,7 +16,7 @@
 #include "core/tree.h"
 #include <pthread.h>
 
-#define CORE_ERRORS 16 /* last errors kept for status */
+#define CORE_ERRORS    16 /* last errors kept for status */
 #define CORE_LOG_LINES 20 /* errors logged a minute */
 
 /* entry_user() of every entry that the core makes. */
@@ -111,7 +111,7 @@ struct core {
 	char **notes; /* core_note() */
 	size_t nnotes;
 	struct core_error errors[CORE_ERRORS];
-	size_t nerrors; /* ever; the newest is (nerrors - 1) % CORE_ERRORS */
+	size_t nerrors;	      /* ever; the newest is (nerrors - 1) % CORE_ERRORS */
 	int64_t logged_since; /* boot time: start of the minute whose lines are counted */
 	unsigned logged;
 	struct sfs_err control_err;
@@ -243,6 +243,8 @@ void core_list_events(struct instance_events *ev, struct core_inst *ci);
 bool core_list_pending(struct core *core, const struct dent *dir);
 /* Whether an unlisted name may exist all the same. Tree lock. */
 bool inst_may_have(const struct core_inst *ci);
+/* Sources came or went: some who wait may have waited for them. No lock held. */
+void core_list_recheck(struct core *core);
 void core_list_abort(struct core *core); /* shutdown: EIO for all */
 
 /* --- core_names.c --- */

@@ -332,6 +332,7 @@ static int exchange(struct reload *r, struct sfs_err *err)
 	retune(core, &rt);
 	for (size_t i = 0; i < r->n; i++)
 		core_drop_values(core->insts[i], &r->dropped[i]);
+	core_list_recheck(core);
 	close_old(r);
 	warn_fixed(old, core->conf);
 	config_free(old);

@@ -61,8 +61,9 @@ static int entry_for(struct core *core, struct dent *d, const char *version, str
 	return 0;
 }
 
-/* Sources without versions have the current one only: it is called `latest`, and while it is held it is found by its own text too, which the
- * core made. The payload held if `*version` names it, with a reference; `*version` is NULL if the current one is meant. Tree lock. */
+/* Sources without versions have the current one only: it is called `latest`, and while it is held
+ * it is found by its own text too, which the core made. The payload held if `*version` names it,
+ * with a reference; `*version` is NULL if the current one is meant. Tree lock. */
 static struct payload *named_version(struct subject *s, const char **version)
 {
 	struct payload *p = s->entry ? entry_peek(s->entry) : NULL;

@@ -86,6 +86,7 @@ static bool trouble(const struct fresh_view *v)
 	return v->source_fails > 0 && !v->changed && v->now < v->source_until + FRESH_TROUBLE;
 }
 
+/* The value may still be served, fresh or stale. */
 static enum fresh_verdict decide_held(const struct fresh_view *v)
 {
 	if (v->now < v->expires) {
@@ -93,7 +94,7 @@ static enum fresh_verdict decide_held(const struct fresh_view *v)
 
 		return due && may_retry(v) ? FRESH_SERVE_REFRESH : FRESH_SERVE;
 	}
-	if (v->now < v->drop && trouble(v))
+	if (trouble(v))
 		return may_retry(v) ? FRESH_SERVE_REFRESH : FRESH_SERVE;
 	return FRESH_FETCH;
 }

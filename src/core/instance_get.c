@@ -6,6 +6,10 @@
 #include "base/text.h"
 #include <errno.h>
 #include <string.h>
+#include <time.h>
+
+#define ROOM_TRIES   4
+#define ROOM_WAIT_NS (25 * NSEC_PER_MSEC)
 
 struct get_job {
 	struct job job;
@@ -42,9 +46,13 @@ static int get(struct instance *in, struct flight *f, struct payload **ret, stru
 		return err_set(err, ETIMEDOUT,
 			"its time was over before a thread was free: all wait for the source");
 	r = call_get(in, f, ret, err);
-	/* The arena may be full of values nobody needs now (R3). */
-	if (r == -ENOMEM && store_make_room(in->store, SFS_VALUE_MAX))
+	/* The arena may be full of values nobody needs now (R3), or of files that are just being
+	 * closed. */
+	for (int i = 0; r == -ENOMEM && i < ROOM_TRIES; i++) {
+		if (!store_make_room(in->store, SFS_VALUE_MAX))
+			nanosleep(&(struct timespec){.tv_nsec = ROOM_WAIT_NS}, NULL);
 		r = call_get(in, f, ret, err);
+	}
 	return r;
 }
 

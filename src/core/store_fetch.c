@@ -170,8 +170,12 @@ void waiter_due(struct waiter *w, struct outbox *box)
 	char name[128];
 
 	err_set(&box->err, ETIMEDOUT,
-		"%s: get %s: no answer within the reader's time; the fetch goes on",
-		e->source->name, text_escaped(name, sizeof(name), e->key, e->name_len));
+		"%s: get %s: no answer in time (timeout=%lld s); the fetch goes on",
+		e->source->name, text_escaped(name, sizeof(name), e->key, e->name_len),
+		(long long)f->store->conf.timeout);
+	if (!f->nocache && f->seq >= e->floor)
+		entry_set_error(
+			e, &box->err); /* seen in .error; the flight's own end replaces it */
 	if (!f->nocache && e->payload && clock_boot() < entry_drop_at(e))
 		box->stale = payload_ref(e->payload);
 	waiter_take(w, box);

@@ -21,7 +21,8 @@ static int value_path(const char *path, char out[SFS_PATH_MAX + 1])
 static struct dent *value_child(const struct tree *t, const struct dent *dir)
 {
 	char path[SFS_PATH_MAX + 1];
-	return value_path(dir->path, path) == 0 ? tree_find(t, path) : NULL;
+	struct dent *d = value_path(dir->path, path) == 0 ? tree_find(t, path) : NULL;
+	return d && d->kind == CORE_SECRET ? d : NULL;
 }
 
 /* Replaces file `d` by a directory that shows the same as its .value. */
@@ -131,8 +132,6 @@ int tree_put(struct tree *t, const char *path, const struct shown *s)
 	char value[SFS_PATH_MAX + 1];
 	struct dent *d = tree_find(t, path);
 	struct dent *parent = NULL;
-	if (d && d->kind == CORE_UNKNOWN)
-		tree_end_unknown(t, d, s->subject);
 	if (d && d->kind == CORE_DIR) {
 		if (value_path(path, value) < 0)
 			return -ENAMETOOLONG;
@@ -140,6 +139,8 @@ int tree_put(struct tree *t, const char *path, const struct shown *s)
 		path = value;
 		d = tree_find(t, path);
 	}
+	if (d && d->kind == CORE_UNKNOWN)
+		tree_end_unknown(t, d, s->subject);
 	if (d && d->kind == CORE_SECRET) {
 		if (shows(d, s)) {
 			update(t, d, s);

@@ -5,10 +5,33 @@
 #include "mount/cli.h"
 #include "mount/client.h"
 #include <criterion/criterion.h>
-#include <criterion/redirect.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+static int captured = -1;
+
+/* From here on what is printed to both standard streams can be read with printed(). */
+static void capture(void)
+{
+	captured = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	cr_assert_geq(captured, 0);
+	cr_assert_eq(dup2(captured, STDOUT_FILENO), STDOUT_FILENO);
+	cr_assert_eq(dup2(captured, STDERR_FILENO), STDERR_FILENO);
+}
+
+static const char *printed(void)
+{
+	static char text[4096];
+	fflush(NULL);
+	ssize_t n = pread(captured, text, sizeof(text) - 1, 0);
+	cr_assert_gt(n, 0);
+	text[n] = 0;
+	return text;
+}
 
 static struct cli_args seen;
 static int runs;
@@ -84,18 +107,16 @@ Test(cli, two_dashes_end_the_flags)
 	cr_assert_not(cli_has(&seen, "quiet"));
 }
 
-Test(cli, an_unknown_flag_names_the_nearest, .init = cr_redirect_stderr)
+Test(cli, an_unknown_flag_names_the_nearest, .init = capture)
 {
 	cr_assert_eq(RUN("probe", "--optoins=secret-in-a-flag", "a"), CLI_FAILED);
 	cr_assert_eq(runs, 0);
-	fflush(stderr);
-	char text[512] = "";
-	cr_assert_gt(fread(text, 1, sizeof(text) - 1, cr_get_redirected_stderr()), 0);
+	const char *text = printed();
 	cr_assert(strstr(text, "did you mean --options?"), "%s", text);
 	cr_assert_not(strstr(text, "secret-in-a-flag"), "%s", text);
 }
 
-Test(cli, refusals, .init = cr_redirect_stderr)
+Test(cli, refusals, .init = capture)
 {
 	cr_assert_eq(RUN("probe"), CLI_FAILED);			    /* too few */
 	cr_assert_eq(RUN("probe", "a", "b", "c"), CLI_FAILED);	    /* too many */
@@ -105,26 +126,22 @@ Test(cli, refusals, .init = cr_redirect_stderr)
 	cr_assert_eq(runs, 0);
 }
 
-Test(cli, help_is_every_commands_flag, .init = cr_redirect_stdout)
+Test(cli, help_is_every_commands_flag, .init = capture)
 {
 	cr_assert_eq(RUN("probe", "--help"), CLI_OK);
 	cr_assert_eq(runs, 0);
-	fflush(stdout);
-	char text[2048] = "";
-	cr_assert_gt(fread(text, 1, sizeof(text) - 1, cr_get_redirected_stdout()), 0);
+	const char *text = printed();
 	cr_assert(strstr(text, "usage: secretfs probe [-q] A [B]"), "%s", text);
 	cr_assert(strstr(text, "-o, --options OPTIONS"), "%s", text);
-	for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1)
+	for (const char *line = text, *end; (end = strchr(line, '\n')); line = end + 1)
 		cr_assert_leq(end - line, 80);
 }
 
-Test(cli, an_unknown_command_names_the_nearest, .init = cr_redirect_stderr)
+Test(cli, an_unknown_command_names_the_nearest, .init = capture)
 {
 	cr_assert_eq(cli_unknown("prob"), CLI_FAILED);
 	cr_assert_eq(cli_unknown("\x1b[31m"), CLI_FAILED);
-	fflush(stderr);
-	char text[1024] = "";
-	cr_assert_gt(fread(text, 1, sizeof(text) - 1, cr_get_redirected_stderr()), 0);
+	const char *text = printed();
 	cr_assert(strstr(text, "did you mean probe?"), "%s", text);
 	cr_assert_not(strchr(text, 0x1b));
 }

@@ -107,6 +107,8 @@ Test(config, ranges)
 	refused("[mount]\nnegative_ttl = 6m\n" BACK, "1s to 5m");
 	refused("[mount]\ntimeout = -1\n" BACK, "1s to 1h");
 	refused("[mount]\nwait = never\n" BACK, "0 seconds");
+	refused("[mount]\nstale = never\n" BACK, "0 seconds");
+	refused(BACK "[rule a]\nstale = -1\n", "0 seconds");
 }
 
 Test(config, at_names_a_directory_under_the_mount)

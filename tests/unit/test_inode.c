@@ -146,39 +146,37 @@ Test(inode, is_bound_to_the_first_version_it_sees, .init = setup, .fini = teardo
 	inode_put(&fs, in);
 }
 
-Test(inode, who_comes_back_to_an_outdated_node_makes_it_follow, .init = setup, .fini = teardown)
+Test(inode, who_comes_back_to_the_same_node_is_a_retry_once, .init = setup, .fini = teardown)
 {
 	struct inode *in = node("v", false);
-	struct secret *recent = NULL;
-	struct inode_state s;
-	cr_assert_eq(inode_outdated(&fs, in, 100, &recent), OUTDATED_ESTALE);
-	cr_assert_eq(inode_outdated(&fs, in, 101, &recent), OUTDATED_ESTALE, "each thread once");
-	cr_assert_eq(inode_outdated(&fs, in, 100, &recent), OUTDATED_FOLLOW);
-	inode_state(&fs, in, &s);
-	cr_assert(s.follows);
-	cr_assert_null(recent);
+	cr_assert_eq(inode_retry(&fs, in, 100), RETRY_NO);
+	inode_send_away(&fs, in, 100);
+	cr_assert_eq(inode_retry(&fs, in, 101), RETRY_NO, "another thread");
+	cr_assert_eq(inode_retry(&fs, in, 100), RETRY_SAME_NODE);
+	cr_assert_eq(inode_retry(&fs, in, 100), RETRY_NO, "used up");
 	inode_put(&fs, in);
 }
 
-Test(inode, after_a_second_a_thread_is_sent_away_again, .init = setup, .fini = teardown)
+Test(inode, after_a_second_it_is_no_retry_any_more, .init = setup, .fini = teardown)
 {
 	struct inode *in = node("v", false);
-	struct secret *recent = NULL;
-	cr_assert_eq(inode_outdated(&fs, in, 100, &recent), OUTDATED_ESTALE);
+	inode_send_away(&fs, in, 100);
 	clock_fake_advance(NSEC_PER_SEC + 1);
-	cr_assert_eq(inode_outdated(&fs, in, 100, &recent), OUTDATED_ESTALE);
+	cr_assert_eq(inode_retry(&fs, in, 100), RETRY_NO);
 	inode_put(&fs, in);
 }
 
-/* Otherwise a rotation between LOOKUP and OPEN, twice in a row, would show as "Stale file handle".
+/* Otherwise rotations between LOOKUP and OPEN, twice in a row, would show as "Stale file handle".
  */
-Test(inode, a_thread_just_sent_away_gets_what_lookup_handed_out, .init = setup, .fini = teardown)
+Test(inode, what_lookup_gave_after_that_is_the_retry, .init = setup, .fini = teardown)
 {
 	struct inode *old = node("old", false), *next = node("next", false);
-	struct secret *bytes = secret_new("next", 4), *recent = NULL;
-	cr_assert_eq(inode_outdated(&fs, old, 100, &recent), OUTDATED_ESTALE);
+	struct secret *bytes = secret_new("next", 4), *recent;
+	inode_send_away(&fs, old, 100);
 	cr_assert_eq(inode_bind(&fs, next, 9, bytes, 0, true), BIND_SAME);
-	cr_assert_eq(inode_outdated(&fs, next, 100, &recent), OUTDATED_RECENT);
+	inode_looked_up(&fs, next, 100);
+	cr_assert_eq(inode_retry(&fs, next, 100), RETRY_LOOKED_UP);
+	recent = inode_recent(&fs, next);
 	cr_assert_eq(recent, bytes);
 	secret_unref(recent);
 	secret_unref(bytes);
@@ -186,10 +184,20 @@ Test(inode, a_thread_just_sent_away_gets_what_lookup_handed_out, .init = setup, 
 	inode_put(&fs, next);
 }
 
+Test(inode, many_threads_sent_away_at_once_all_come_back, .init = setup, .fini = teardown)
+{
+	struct inode *in = node("v", false);
+	for (pid_t tid = 1000; tid < 2000; tid++)
+		inode_send_away(&fs, in, tid);
+	for (pid_t tid = 1000; tid < 2000; tid++)
+		cr_assert_eq(inode_retry(&fs, in, tid), RETRY_SAME_NODE, "thread %d", (int)tid);
+	inode_put(&fs, in);
+}
+
 Test(inode, recent_bytes_are_wiped_after_their_second, .init = setup, .fini = teardown)
 {
 	struct inode *in = node("v", false);
-	struct secret *bytes = secret_new("v", 1), *recent = NULL;
+	struct secret *bytes = secret_new("v", 1);
 	struct secret_stats before, after;
 	inode_bind(&fs, in, 9, bytes, 0, true);
 	secret_unref(bytes);
@@ -199,7 +207,7 @@ Test(inode, recent_bytes_are_wiped_after_their_second, .init = setup, .fini = te
 	cr_assert_not(inodes_sweep(&fs));
 	secret_stats(&after);
 	cr_assert_eq(after.blocks, before.blocks - 1);
-	cr_assert_eq(inode_outdated(&fs, in, 1, &recent), OUTDATED_ESTALE);
+	cr_assert_null(inode_recent(&fs, in));
 	inode_put(&fs, in);
 }
 

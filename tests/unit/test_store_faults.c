@@ -188,6 +188,18 @@ Test(permanent, a_revocation_seen_by_a_refresh_ends_a_fresh_value)
 	CLOSE();
 }
 
+Test(permanent, who_waits_at_a_superseded_flight_gets_no_stale_value_either)
+{
+	OPEN();
+	fx_fill(&fx, e, "old");
+	fx_advance(&fx, 300 * SEC);
+	fx_read(&fx, e, FETCH_CACHED, &r);
+	store_changed(fx.store, e);
+	fx_fail(&fx, 1, EACCES);
+	cr_assert_eq(r.code, EACCES);
+	CLOSE();
+}
+
 /* --- remembered failures --- */
 
 Test(negative, remembered_for_its_time)
@@ -289,6 +301,7 @@ Test(source, five_failures_in_a_row_fail_other_names_at_once)
 	source_health(fx.src, &h);
 	cr_assert_eq(h.failures, 5u);
 	cr_assert_eq(h.backoff_until, 0);
+	cr_assert_eq(fx.src->fails, 0u);
 	cr_assert_eq(h.last_error.code, EHOSTUNREACH);
 	entry_unref(other);
 	CLOSE();

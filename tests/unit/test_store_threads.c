@@ -90,7 +90,7 @@ static void on_event(void *arg, struct entry *e, enum store_event ev, const stru
 static void set_up(void)
 {
 	struct store_config conf = {
-		.cache_bytes = 64, .negative_ttl = 0, .event = on_event};
+		.cache_bytes = 64, .negative_ttl = 0, .timeout = 60, .event = on_event};
 	struct entry_policy pol = {.ttl = 300, .stale = 300};
 	char name[32];
 

@@ -370,11 +370,16 @@ Test(tree, hidden_key_is_in_no_view)
 	struct core_attr a;
 	struct dent *d;
 	fake_keys(0, "app", "open=1", "shut=2");
+	fake_keys(0, "other", "open=1", NULL);
 	struct core *core = fx_open(CONF_ONE "[rule app/shut]\nhidden = yes\n");
-	assert_tree(core, "app/+ app/open");
+	assert_tree(core, "app/+ app/open other/+ other/open");
 	cr_assert_eq(fx_walk(core, "app", &d), 0);
 	core_view_attr(core, d, &a);
 	cr_assert_eq(a.mode, 0, "a view of the whole would show the key");
+	dent_unref(core, d);
+	cr_assert_eq(fx_walk(core, "other", &d), 0);
+	core_view_attr(core, d, &a);
+	cr_assert_eq(a.mode, 0400, "a rule for another secret does not count");
 	dent_unref(core, d);
 	fx_close(core);
 }
