@@ -35,7 +35,8 @@ struct file_state {
 	atomic_bool by_holder;	/* the file can be opened by the holder only: looking at it is not
 				   cheap */
 	atomic_bool watched;	/* a watch is set up ... */
-	atomic_bool dirty;	/* ... and has seen a change since the last look */
+	atomic_ulong events;	/* ... counts what it sees, and */
+	atomic_ulong looked;	/* how many of them the last finished look has covered */
 	_Atomic size_t skipped; /* entries of the tree that were last said to be left out */
 };
 

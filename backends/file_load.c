@@ -203,7 +203,7 @@ static int load(struct file_state *st, int fd, const struct file_stamp *s, struc
 		st->gone = false;
 		st->racy = is_recent(&d->stamp);
 		if (st->racy)
-			atomic_store(&st->dirty, true);
+			atomic_fetch_add(&st->events, 1);
 		report_skipped(st, d);
 		replace_doc(st, d);
 		return 0;
@@ -214,7 +214,7 @@ static int load(struct file_state *st, int fd, const struct file_stamp *s, struc
 	if (rc == -EBADMSG || rc == -EFBIG)
 		st->bad = *s;
 	else
-		atomic_store(&st->dirty, true);
+		atomic_fetch_add(&st->events, 1);
 	set_trouble(st, err);
 	return 0;
 }
@@ -244,7 +244,7 @@ static int unopened(struct file_state *st, int rc, struct sfs_err *err)
 static bool trust_watch(struct file_state *st)
 {
 	return atomic_load(&st->by_holder) && atomic_load(&st->watched) &&
-	       !atomic_exchange(&st->dirty, false);
+	       atomic_load(&st->looked) == atomic_load(&st->events);
 }
 
 static int refresh(struct file_state *st, struct sfs_err *err)
@@ -268,7 +268,14 @@ static int refresh(struct file_state *st, struct sfs_err *err)
 int file_current(struct file_state *st, struct file_doc **ret, struct sfs_err *err)
 {
 	struct sfs_err why = {0};
-	int rc = trust_watch(st) ? 0 : refresh(st, &why);
+	int rc = 0;
+	if (!trust_watch(st)) {
+		/* What happens from here on needs another look; who comes meanwhile looks too. */
+		unsigned long covered = atomic_load(&st->events);
+		rc = refresh(st, &why);
+		if (!rc)
+			atomic_store(&st->looked, covered);
+	}
 	if (rc) {
 		if (err)
 			*err = why;

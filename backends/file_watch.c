@@ -160,7 +160,7 @@ static void on_event(void *arg, enum event_kind kind, const char *rel, const cha
 {
 	struct watcher *w = arg;
 	w->any = true;
-	atomic_store(&w->st->dirty, true);
+	atomic_fetch_add(&w->st->events, 1);
 	if (kind != EVENT_CONTENT)
 		w->resync = true;
 	if (kind != EVENT_CONTENT || !rel || !*name || w->aliases || w->nchanged == CHANGES_MAX) {
