@@ -336,11 +336,14 @@ static void job_due(struct core *core, struct core_timer *t)
 {
 	struct job *j = (struct job *)((char *)t - offsetof(struct job, timer));
 	struct sfs_err err;
-	(void)core;
 	struct control_waiter *w = take_writer(j);
 	if (w) {
-		err_set(&err, EAGAIN, "%s: continues in the background",
-			control_rows[j->file].name);
+		err_set(&err, EAGAIN,
+			"%s: not done within half of the kernel's request timeout; it continues in "
+			"the background, see "
+			".control/%s",
+			control_rows[j->file].name, control_rows[j->file].name);
+		note_control_error(core, &err);
 		w->done(w, &err);
 	}
 	job_unref(j);

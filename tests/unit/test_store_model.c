@@ -80,7 +80,8 @@ static void landed(unsigned i)
 	m->error = p->error;
 	if (!fresh_transient(p->error))
 		m->held = false;
-	m->fails = p->error == ENOENT ? 0 : m->fails + 1;
+	if (p->error != ENOMEM) /* our own want says nothing about the name */
+		m->fails = p->error == ENOENT ? 0 : m->fails + 1;
 }
 
 static void land_one(unsigned n)
