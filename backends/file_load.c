@@ -121,8 +121,10 @@ static bool is_known(const struct file_state *st, const struct file_stamp *s)
 	return file_stamp_same(&st->doc->stamp, s) && !st->racy && !st->trouble.code;
 }
 
-/* A changed file of the same inode is being written in place: waits until it rests. */
-static int settle(struct file_state *st, int fd, struct file_stamp *s, struct sfs_err *err)
+/* A changed file of the same inode is being written in place: waits until it rests. Sets
+ * *ret_writing when it does not. */
+static int settle(
+	struct file_state *st, int fd, struct file_stamp *s, bool *ret_writing, struct sfs_err *err)
 {
 	pthread_mutex_lock(&st->lock);
 	bool in_place = st->doc && !st->gone && st->doc->stamp.ino == s->ino &&
@@ -133,6 +135,7 @@ static int settle(struct file_state *st, int fd, struct file_stamp *s, struct sf
 		pause_ns(FILE_SETTLE);
 		rc = stamp_fd(fd, st->path, s, err);
 	}
+	*ret_writing = in_place && rc == 0 && is_recent(s);
 	return rc;
 }
 
@@ -254,11 +257,14 @@ static int refresh(struct file_state *st, struct sfs_err *err)
 	int rc = open_patiently(st, &fd, err);
 	if (!rc)
 		rc = stamp_fd(fd, st->path, &s, err);
+	bool writing = false;
 	if (!rc)
-		rc = settle(st, fd, &s, err);
+		rc = settle(st, fd, &s, &writing, err);
 	pthread_mutex_lock(&st->lock);
 	if (rc)
 		rc = unopened(st, rc, err);
+	else if (writing) /* half of it is worse than the last whole one; the next look sees more */
+		atomic_fetch_add(&st->events, 1);
 	else if (!is_known(st, &s))
 		rc = load(st, fd, &s, err);
 	pthread_mutex_unlock(&st->lock);

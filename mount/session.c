@@ -178,7 +178,8 @@ static int64_t park_limit(void)
 	return limit ? (int64_t)(limit * NSEC_PER_SEC / 2) : CLOCK_NEVER;
 }
 
-static void log_libfuse(enum fuse_log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void log_libfuse(
+	enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	char text[SFS_LOG_LINE_MAX];
 	vsnprintf(text, sizeof(text), fmt, ap);

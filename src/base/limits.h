@@ -27,7 +27,7 @@
 #define SFS_FILTER_MAX        4096            /* a provider filter */
 #define SFS_RULES_MAX         4096            /* [rule] sections */
 #define SFS_BACKENDS_MAX      64              /* [backend] sections; bounds threads too */
-#define SFS_POOL_THREADS      8               /* fetches of one backend at once; HTTP back ends multiplex above */
+#define SFS_POOL_THREADS      16              /* fetches of one backend at once; half of them for bulk work */
 #define SFS_QUEUE_MAX         65536           /* fetches waiting per backend; above, EBUSY at once (R65) */
 #define SFS_LOG_LINE_MAX      2048            /* one log line */
 #define SFS_PATH_LINKS        40              /* symbolic links followed in one path; as the kernel's MAXSYMLINKS */

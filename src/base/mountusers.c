@@ -209,7 +209,7 @@ int mount_users(
 
 void mount_users_free(struct mount_user *u, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; u && i < n; i++)
 		mem_free(u[i].path);
 	mem_free(u);
 }

@@ -79,8 +79,10 @@ static int check_location(const struct backend_conf *b, const char *origin, stru
 	if (!(b->ops->flags & BACKEND_LOCATION_PATH))
 		return 0;
 	if (!*b->location)
-		return err_set(err, EINVAL, "%s: the back end %s needs a path: %s:/PATH", origin,
-			b->ops->name, b->ops->name);
+		return err_set(err, EINVAL,
+			"%s: the back end %s needs a path: %s:/PATH, or location = /PATH in its "
+			"section",
+			origin, b->ops->name, b->ops->name);
 	if (b->location[0] != '/')
 		return err_set(
 			err, EINVAL, "%s: the path of %s must be absolute", origin, b->ops->name);

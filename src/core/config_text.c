@@ -41,7 +41,7 @@ static int list_end(struct list *l, char ***ret, struct sfs_err *err)
 		*ret = l->v;
 		return 0;
 	}
-	for (size_t i = 0; i < l->n; i++)
+	for (size_t i = 0; l->v && i < l->n; i++)
 		mem_free(l->v[i]);
 	mem_free(l->v);
 	return err_set(err, ENOMEM, "out of memory");
