@@ -80,7 +80,7 @@ static ssize_t read_link(struct chain *c, const char *name, char target[SFS_PATH
 {
 	_cleanup_close_ int fd = -1;
 	int rc = path_open_dir(c->paths, dir_path(c), NULL, &fd, NULL);
-	if (rc)
+	if (rc < 0)
 		return rc == -EACCES || rc == -EPERM ? 0 : rc;
 	ssize_t n = readlinkat(fd, name, target, SFS_PATH_MAX - 1);
 	if (n < 0)

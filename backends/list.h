@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every back end, one line each, in the order of help and manual: BACKEND(name) for `const struct backend_ops name_backend`. */
+/* Every back end, one line each, in the order of help and manual: BACKEND(name) for `const struct
+ * backend_ops name_backend`. */
 BACKEND(file)
 BACKEND(env)
 BACKEND(inline)

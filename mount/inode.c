@@ -11,7 +11,8 @@
 #include <string.h>
 
 #define HASH_NONFATAL_OOM 1
-/* The default one falls through switch labels, which clang refuses; keys here are numbers and paths of our own. */
+/* The default one falls through switch labels, which clang refuses; keys here are numbers and paths
+ * of our own. */
 #define HASH_FUNCTION(k, n, h) HASH_FNV(k, n, h)
 #include <uthash.h>
 #include <utlist.h>

@@ -216,23 +216,18 @@ static const char *log_target(const struct mount_request *m, const struct config
 	return m->foreground ? "stderr" : "syslog";
 }
 
-/* Where lines go; a file below the mount point would be written through our own mount (R23). */
+/* Where lines go. */
 static int add_log(
 	struct argv *a, const struct mount_request *m, const struct config *c, struct sfs_err *err)
 {
 	_cleanup_free_ char *file = NULL;
 	const char *log = log_target(m, c);
-	if (log[0] == '/') {
-		int r = launch_place(log, &file, err);
-		if (r < 0)
-			return err_prefix(err, "option log");
-		if (path_below(file, m->mountpoint))
-			return err_set(err, EINVAL,
-				"option log: %s lies below the mount point %s: the log of a mount "
-				"cannot be written through it; choose a file elsewhere",
-				log, m->mountpoint);
-	}
-	int r = argv_add(a, "--log=%s", file ? file : log);
+	int r = config_check_mountpoint(c, m->mountpoint, err);
+	if (r < 0)
+		return r;
+	if (log[0] == '/' && launch_place(log, &file, err) < 0)
+		return err_prefix(err, "option log");
+	r = argv_add(a, "--log=%s", file ? file : log);
 	return r < 0 ? err_errno(err, -r, "option log") : 0;
 }
 

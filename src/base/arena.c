@@ -130,8 +130,10 @@ static bool grow(struct arena *a, uint32_t n)
 		return false;
 	if (!lock_pages(p, len)) {
 		if (a->locked && a->lock == SECRET_LOCK_TRY)
-			log_warn("secret memory is unlocked and may reach the swap: RLIMIT_MEMLOCK is too low (raise it, "
-				"or make the option arena smaller; memlock=require refuses instead)");
+			log_warn("secret memory is unlocked and may reach the swap: RLIMIT_MEMLOCK "
+				 "is too low (raise it, "
+				 "or make the option arena smaller; memlock=require refuses "
+				 "instead)");
 		a->locked = false;
 		if (a->lock == SECRET_LOCK_REQUIRE) {
 			mprotect(p, len, PROT_NONE);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Time. Ages, TTLs and deadlines are measured with CLOCK_BOOTTIME, which counts suspend (R37, R66); wall time is only
- * for showing and signing. Tests set a fake clock, so that they need no sleeps. All times are nanoseconds in int64_t.
+ * Time. Ages, TTLs and deadlines are measured with CLOCK_BOOTTIME, which counts suspend (R37, R66);
+ * wall time is only for showing and signing. Tests set a fake clock, so that they need no sleeps.
+ * All times are nanoseconds in int64_t.
  */
 #ifndef SFS_BASE_CLOCK_H
 #define SFS_BASE_CLOCK_H

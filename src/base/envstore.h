@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Environment variables taken once, at mount (env: source, env: references). They are kept in the secret arena; the
- * process' own environment is wiped afterwards, so that /proc/PID/environ shows nothing.
+ * Environment variables taken once, at mount (env: source, env: references). They are kept in the
+ * secret arena; the process' own environment is wiped afterwards, so that /proc/PID/environ shows
+ * nothing.
  */
 #ifndef SFS_BASE_ENVSTORE_H
 #define SFS_BASE_ENVSTORE_H
@@ -16,8 +17,8 @@ struct envstore;
 bool env_matches(const char *pattern, const char *name);
 
 /* Takes the variables of `environ` that match one of the patterns. */
-int envstore_take(char *const *environment, const char *const *patterns, size_t n, struct envstore **ret,
-	struct sfs_err *err);
+int envstore_take(char *const *environment, const char *const *patterns, size_t n,
+	struct envstore **ret, struct sfs_err *err);
 /* From the text of HOLD_ENV ("NAME=value\0" each). The text is read, not kept. */
 int envstore_parse(const char *text, size_t len, struct envstore **ret, struct sfs_err *err);
 /* The text of HOLD_ENV in a sealed memfd (O_CLOEXEC). */
@@ -29,8 +30,8 @@ const char *envstore_name(const struct envstore *s, size_t i);
 /* New references; NULL if there is no such variable. */
 struct secret *envstore_get(const struct envstore *s, const char *name);
 
-/* Overwrites the strings of the initial environment in place (what /proc/PID/environ shows) and empties `environ`. Only
- * the names in `keep` survive (a fresh copy). Before threads. */
+/* Overwrites the strings of the initial environment in place (what /proc/PID/environ shows) and
+ * empties `environ`. Only the names in `keep` survive (a fresh copy). Before threads. */
 void env_wipe(const char *const *keep, size_t n);
 
 #endif

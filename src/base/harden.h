@@ -7,13 +7,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* PR_SET_DUMPABLE 0 and RLIMIT_CORE 0 hard: no core file, no ptrace by the same user, /proc/PID belongs to root. */
+/* PR_SET_DUMPABLE 0 and RLIMIT_CORE 0 hard: no core file, no ptrace by the same user, /proc/PID
+ * belongs to root. */
 int harden_no_dump(struct sfs_err *err);
-/* Removes variables that change what libraries do (SSLKEYLOGFILE, OPENSSL_*, CURL_*, *_proxy, NETRC, LD_*, MALLOC_*,
- * GLIBC_TUNABLES, TMPDIR) from the environment. */
+/* Removes variables that change what libraries do (SSLKEYLOGFILE, OPENSSL_*, CURL_*, *_proxy,
+ * NETRC, LD_*, MALLOC_*, GLIBC_TUNABLES, TMPDIR) from the environment. */
 void harden_environment(void);
-/* Becomes uid/gid with no supplementary group (kept as they are if uid is the current one), no capability in any set,
- * bounding set empty where allowed, no_new_privs. Order and reasons: capabilities(7). The caller keeps its descriptors. */
+/* Becomes uid/gid with no supplementary group (kept as they are if uid is the current one), no
+ * capability in any set, bounding set empty where allowed, no_new_privs. Order and reasons:
+ * capabilities(7). The caller keeps its descriptors. */
 int harden_drop(uid_t uid, gid_t gid, struct sfs_err *err);
 /* Closes or marks close-on-exec every descriptor above 2 except the `n` in `keep` (R8). */
 void harden_descriptors(const int *keep, size_t n);

@@ -5,33 +5,38 @@
 
 #include <limits.h>
 
-#define SFS_ERR_MAX           512             /* one sentence for a person */
-#define SFS_VALUE_MAX         (1024 * 1024)   /* Kubernetes' own limit for a Secret */
-#define SFS_PAYLOAD_MAX       (8 * 1024 * 1024) /* all keys of one secret together; an eighth of the default arena */
-#define SFS_COMPONENT_MAX     255             /* NAME_MAX of Linux; FUSE itself does not enforce it */
-#define SFS_PATH_MAX          4096            /* PATH_MAX of Linux */
-#define SFS_NAME_MAX          4096            /* provider name in bytes; AWS allows 2048, Vault a URL */
-#define SFS_VERSION_MAX       512             /* provider version id; ARNs of versions stay below */
-#define SFS_LIST_MAX          1000000         /* names of one source; above, the listing is cut and said */
-#define SFS_KEYS_MAX          10000           /* keys of one multi-key secret (1 MiB / 100 bytes) */
-#define SFS_META_MAX          65536           /* provider metadata of one secret, as JSON text */
-#define SFS_JSON_DEPTH        64              /* far above any real secret, far below any stack */
-#define SFS_JSON_ELEMENTS     1000000         /* nodes of one document; bounds memory per input byte */
-#define SFS_SOURCE_MAX        (64 * 1024 * 1024) /* a dotenv or JSON source file: 100,000 secrets of 600 bytes */
-#define SFS_CONFIG_MAX        (4 * 1024 * 1024)  /* a configuration file, inline values included */
-#define SFS_CONFIG_LINE_MAX   (64 * 1024)     /* a line of it, longest inline value included */
-#define SFS_OPTION_MAX        65536           /* one -o string; mount(8) cuts at a page, fstab lines do not */
-#define SFS_CONTROL_WRITE_MAX (1024 * 1024)   /* one write to a control file (FUSE max_write is at most this) */
-#define SFS_CONTROL_LINE_MAX  16384           /* a path with every byte as %XX, and a number */
-#define SFS_TEXT_MAX          (256 * 1024 * 1024) /* text of a control file: a line for each of SFS_LIST_MAX names */
-#define SFS_FILTER_MAX        4096            /* a provider filter */
-#define SFS_RULES_MAX         4096            /* [rule] sections */
-#define SFS_BACKENDS_MAX      64              /* [backend] sections; bounds threads too */
-#define SFS_POOL_THREADS      16              /* fetches of one backend at once; half of them for bulk work */
-#define SFS_QUEUE_MAX         65536           /* fetches waiting per backend; above, EBUSY at once (R65) */
-#define SFS_LOG_LINE_MAX      2048            /* one log line */
-#define SFS_PATH_LINKS        40              /* symbolic links followed in one path; as the kernel's MAXSYMLINKS */
-#define SFS_ARENA_DEFAULT     (64 * 1024 * 1024) /* locked memory: 100,000 secrets of up to 512 bytes */
-#define SFS_HOLD_MSG_MAX      8192            /* one message between worker and holder: a path and a sentence */
+#define SFS_ERR_MAX   512	    /* one sentence for a person */
+#define SFS_VALUE_MAX (1024 * 1024) /* Kubernetes' own limit for a Secret */
+#define SFS_PAYLOAD_MAX \
+	(8 * 1024 * 1024)      /* all keys of one secret together; an eighth of the default arena */
+#define SFS_COMPONENT_MAX 255  /* NAME_MAX of Linux; FUSE itself does not enforce it */
+#define SFS_PATH_MAX	  4096 /* PATH_MAX of Linux */
+#define SFS_NAME_MAX	  4096 /* provider name in bytes; AWS allows 2048, Vault a URL */
+#define SFS_VERSION_MAX	  512  /* provider version id; ARNs of versions stay below */
+#define SFS_LIST_MAX	  1000000 /* names of one source; above, the listing is cut and said */
+#define SFS_KEYS_MAX	  10000	  /* keys of one multi-key secret (1 MiB / 100 bytes) */
+#define SFS_META_MAX	  65536	  /* provider metadata of one secret, as JSON text */
+#define SFS_JSON_DEPTH	  64	  /* far above any real secret, far below any stack */
+#define SFS_JSON_ELEMENTS 1000000 /* nodes of one document; bounds memory per input byte */
+#define SFS_SOURCE_MAX \
+	(64 * 1024 * 1024) /* a dotenv or JSON source file: 100,000 secrets of 600 bytes */
+#define SFS_CONFIG_MAX	    (4 * 1024 * 1024) /* a configuration file, inline values included */
+#define SFS_CONFIG_LINE_MAX (64 * 1024)	      /* a line of it, longest inline value included */
+#define SFS_OPTION_MAX	    65536 /* one -o string; mount(8) cuts at a page, fstab lines do not */
+#define SFS_CONTROL_WRITE_MAX \
+	(1024 * 1024) /* one write to a control file (FUSE max_write is at most this) */
+#define SFS_CONTROL_LINE_MAX 16384 /* a path with every byte as %XX, and a number */
+#define SFS_TEXT_MAX \
+	(256 * 1024 * 1024)	/* text of a control file: a line for each of SFS_LIST_MAX names */
+#define SFS_FILTER_MAX	  4096	/* a provider filter */
+#define SFS_RULES_MAX	  4096	/* [rule] sections */
+#define SFS_BACKENDS_MAX  64	/* [backend] sections; bounds threads too */
+#define SFS_POOL_THREADS  16	/* fetches of one backend at once; half of them for bulk work */
+#define SFS_QUEUE_MAX	  65536 /* fetches waiting per backend; above, EBUSY at once (R65) */
+#define SFS_LOG_LINE_MAX  2048	/* one log line */
+#define SFS_PATH_LINKS	  40 /* symbolic links followed in one path; as the kernel's MAXSYMLINKS */
+#define SFS_ARENA_DEFAULT (64 * 1024 * 1024) /* locked memory: 100,000 secrets of up to 512 bytes \
+					      */
+#define SFS_HOLD_MSG_MAX 8192 /* one message between worker and holder: a path and a sentence */
 
 #endif

@@ -24,15 +24,17 @@ int mountinfo_read(struct mount_entry **ret, size_t *ret_n, struct sfs_err *err)
 /* Pure parser of the file's text; malformed lines are skipped. */
 int mountinfo_parse(const char *text, size_t len, struct mount_entry **ret, size_t *ret_n);
 void mountinfo_free(struct mount_entry *m, size_t n);
-/* The topmost mount exactly at canonical path `point`, or NULL. One that another mount further up hides does not count. */
+/* The topmost mount exactly at canonical path `point`, or NULL. One that another mount further up
+ * hides does not count. */
 const struct mount_entry *mountinfo_top(const struct mount_entry *m, size_t n, const char *point);
 
-/* The number of the mount on top of `point`, which is never given to another mount; 0 where the kernel (before 6.8) has none. Unlike it,
- * device number and id of mountinfo are given out again as soon as a mount has gone. No request goes to the file system. */
+/* The number of the mount on top of `point`, which is never given to another mount; 0 where the
+ * kernel (before 6.8) has none. Unlike it, device number and id of mountinfo are given out again as
+ * soon as a mount has gone. No request goes to the file system. */
 uint64_t mount_unique_id(const char *point);
 
-/* Absolute path of an existing directory or mount point without a request to the file system mounted there: only the
- * parents are resolved. mem_free(). Errors: -errno, ENAMETOOLONG. */
+/* Absolute path of an existing directory or mount point without a request to the file system
+ * mounted there: only the parents are resolved. mem_free(). Errors: -errno, ENAMETOOLONG. */
 int mountpoint_canonical(const char *path, char **ret, struct sfs_err *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options: one table per owner drives parsing of -o strings and config sections, --help, manual pages and completion.
- * Values are kept as text with their origin; typed getters were already satisfied when the value was accepted.
+ * Options: one table per owner drives parsing of -o strings and config sections, --help, manual
+ * pages and completion. Values are kept as text with their origin; typed getters were already
+ * satisfied when the value was accepted.
  */
 #ifndef SFS_BASE_OPT_H
 #define SFS_BASE_OPT_H
@@ -24,19 +25,21 @@ enum opt_type {
 	OPT_USER,     /* user name or number */
 	OPT_GROUP,    /* group name or number */
 	OPT_MODE,     /* octal permission bits without any write bit, at most 0555 */
-	OPT_PATH,     /* absolute path of a file or directory; the holder may open it for the worker */
-	OPT_SECRET,   /* reference to a secret: file:PATH, env:NAME or fd:N; a plain value is refused with a sentence
-			 that tells how to give it and does not repeat it */
-	OPT_IGNORED,  /* words of fstab that mean nothing to us; with or without value */
+	OPT_PATH, /* absolute path of a file or directory; the holder may open it for the worker */
+	OPT_SECRET,  /* reference to a secret: file:PATH, env:NAME or fd:N; a plain value is refused
+			with a sentence  that tells how to give it and does not repeat it */
+	OPT_IGNORED, /* words of fstab that mean nothing to us; with or without value */
 };
 
 struct opt_row {
-	const char *name;    /* as in -o name=value; a trailing '*' matches a prefix ("x-systemd.*", OPT_IGNORED only) */
+	const char *name; /* as in -o name=value; a trailing '*' matches a prefix ("x-systemd.*",
+			     OPT_IGNORED only) */
 	enum opt_type type;
-	const char *arg;     /* placeholder in help: "SECONDS"; NULL for flags */
-	const char *dflt;    /* default as text, shown in help and used by the getters; NULL = none */
+	const char *arg;  /* placeholder in help: "SECONDS"; NULL for flags */
+	const char *dflt; /* default as text, shown in help and used by the getters; NULL = none */
 	const char *choices; /* OPT_CHOICE only */
-	const char *help;    /* one or more sentences, plain ASCII; the only text that --help and the manual have */
+	const char *help; /* one or more sentences, plain ASCII; the only text that --help and the
+			     manual have */
 };
 
 /* Rows end with a name of NULL. */
@@ -49,24 +52,28 @@ struct opt_value {
 	const struct opt_row *row;
 	char *text;   /* "" for a flag given alone */
 	char *origin; /* "-o", "/etc/secretfs/x.conf:12" */
-	int64_t num;  /* private: what the typed getters return; users and groups are looked up once, when accepted */
+	int64_t num; /* private: what the typed getters return; users and groups are looked up once,
+			when accepted */
 };
 
-/* An ordered set of accepted values; the last one given for a row wins. Zero-initialise; opt_clear() at the end. */
+/* An ordered set of accepted values; the last one given for a row wins. Zero-initialise;
+ * opt_clear() at the end. */
 struct opt_values {
 	struct opt_value *v;
 	size_t n;
 };
 
-/* Checks `text` (NULL = none given) against the row of that name in one of the `ntables` tables and stores a copy. An
- * unknown name is EINVAL with the nearest known name; a bad value is EINVAL with name, origin, and what is allowed, and
- * is not repeated (it may be a secret given to the wrong option). ENOMEM. On error nothing changes. */
+/* Checks `text` (NULL = none given) against the row of that name in one of the `ntables` tables and
+ * stores a copy. An unknown name is EINVAL with the nearest known name; a bad value is EINVAL with
+ * name, origin, and what is allowed, and is not repeated (it may be a secret given to the wrong
+ * option). ENOMEM. On error nothing changes. */
 int opt_set(struct opt_values *vals, const struct opt_table *const *tables, size_t ntables,
 	const char *name, const char *text, const char *origin, struct sfs_err *err);
 
-/* Parses "a=1,b,c=\"x,y\",d=x\\,y": commas inside double quotes or after a backslash belong to the value, quotes are
- * removed, \\ is a backslash, \" a quote; a backslash before anything else stands for itself. Empty items are skipped, as
- * mount(8) does. Errors: those of opt_set(), EINVAL (quote without end), E2BIG (over SFS_OPTION_MAX). All or nothing. */
+/* Parses "a=1,b,c=\"x,y\",d=x\\,y": commas inside double quotes or after a backslash belong to the
+ * value, quotes are removed, \\ is a backslash, \" a quote; a backslash before anything else stands
+ * for itself. Empty items are skipped, as mount(8) does. Errors: those of opt_set(), EINVAL (quote
+ * without end), E2BIG (over SFS_OPTION_MAX). All or nothing. */
 int opt_parse(struct opt_values *vals, const struct opt_table *const *tables, size_t ntables,
 	const char *options, const char *origin, struct sfs_err *err);
 
@@ -75,17 +82,26 @@ void opt_clear(struct opt_values *vals);
 
 /* The value given for `name`, else NULL. Valid until `vals` changes. */
 const struct opt_value *opt_find(const struct opt_values *vals, const char *name);
-/* Typed getters: the value given, else the row's default, else the stated fallback. `t` is the table of the row. Calling
- * one with a name that the table does not have, or of another type, aborts (a programming error). */
-const char *opt_str(const struct opt_values *vals, const struct opt_table *t, const char *name);   /* or NULL */
-bool opt_flag(const struct opt_values *vals, const struct opt_table *t, const char *name);         /* or false */
-int64_t opt_duration(const struct opt_values *vals, const struct opt_table *t, const char *name);  /* or -1 */
-uint64_t opt_size(const struct opt_values *vals, const struct opt_table *t, const char *name);     /* or 0 */
-uint64_t opt_number(const struct opt_values *vals, const struct opt_table *t, const char *name);   /* or 0 */
+/* Typed getters: the value given, else the row's default, else the stated fallback. `t` is the
+ * table of the row. Calling one with a name that the table does not have, or of another type,
+ * aborts (a programming error). */
+const char *opt_str(
+	const struct opt_values *vals, const struct opt_table *t, const char *name); /* or NULL */
+bool opt_flag(
+	const struct opt_values *vals, const struct opt_table *t, const char *name); /* or false */
+int64_t opt_duration(
+	const struct opt_values *vals, const struct opt_table *t, const char *name); /* or -1 */
+uint64_t opt_size(
+	const struct opt_values *vals, const struct opt_table *t, const char *name); /* or 0 */
+uint64_t opt_number(
+	const struct opt_values *vals, const struct opt_table *t, const char *name); /* or 0 */
 /* These report whether the option was given (or has a default). */
-bool opt_user(const struct opt_values *vals, const struct opt_table *t, const char *name, uid_t *ret);
-bool opt_group(const struct opt_values *vals, const struct opt_table *t, const char *name, gid_t *ret);
-bool opt_mode(const struct opt_values *vals, const struct opt_table *t, const char *name, mode_t *ret);
+bool opt_user(
+	const struct opt_values *vals, const struct opt_table *t, const char *name, uid_t *ret);
+bool opt_group(
+	const struct opt_values *vals, const struct opt_table *t, const char *name, gid_t *ret);
+bool opt_mode(
+	const struct opt_values *vals, const struct opt_table *t, const char *name, mode_t *ret);
 
 /* Help for a terminal, 80 columns; OPT_IGNORED rows are left out. */
 void opt_print_help(FILE *f, const struct opt_table *t);

@@ -172,28 +172,33 @@ void config_set_owner(struct config *c, uid_t uid, gid_t gid)
 		c->policy.gid = gid;
 }
 
-/* Whether the file would lie at or below `dir`, links and ".." in its directory resolved. */
-static bool file_below(const char *path, const char *dir)
+/* 1 if the file would lie at or below `dir`, links and ".." in its directory resolved; 0 if not, or
+ * -ENOMEM. */
+static int file_below(const char *path, const char *dir)
 {
 	static const struct path_env outside = {.covered_fd = -1};
 	_cleanup_free_ char *parent = mem_strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
 	_cleanup_free_ char *canonical = NULL;
 	_cleanup_close_ int fd = -1;
 	if (path_below(path, dir))
-		return true;
-	return parent && path_open_dir(&outside, parent, &canonical, &fd, NULL) == 0 &&
-	       path_below(canonical, dir);
+		return 1;
+	int r = parent ? path_open_dir(&outside, parent, &canonical, &fd, NULL) : -ENOMEM;
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	return path_below(canonical, dir);
 }
 
 int config_check_mountpoint(const struct config *c, const char *mountpoint, struct sfs_err *err)
 {
 	const char *log = opt_str(&c->mount, &config_mount_options, "log");
-	if (log && log[0] == '/' && file_below(log, mountpoint))
+	int r = log && log[0] == '/' ? file_below(log, mountpoint) : 0;
+	if (r < 0)
+		return err_errno(err, -r, "option log");
+	if (r > 0)
 		return err_set(err, EINVAL,
-			"option log (%s): the file would lie in the mount itself; name one outside "
-			"of "
-			"it",
-			opt_find(&c->mount, "log")->origin);
+			"option log (%s): %s lies below the mount point %s: the log of a mount "
+			"cannot be written through it; choose a file elsewhere",
+			opt_find(&c->mount, "log")->origin, log, mountpoint);
 	return 0;
 }
 

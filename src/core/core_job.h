@@ -13,9 +13,9 @@
 #include "base/buf.h"
 #include "core/core_priv.h"
 
-#define JOB_FLIGHTS  (SFS_POOL_THREADS / 2) /* the other half of the threads stays free for readers */
-	16 /* twice the threads of a back end: an interrupted write has little left to run out */
-#define JOB_FAILURES 1000 /* lines of failures shown */
+#define JOB_FLIGHTS \
+	(SFS_POOL_THREADS / 2) /* the other half of the threads stays free for readers */
+#define JOB_FAILURES 1000      /* lines of failures shown */
 
 struct target {
 	struct dent *d; /* a reference */

@@ -108,7 +108,7 @@ static bool same_item(const struct list_entry *a, const struct list_entry *b)
 	if (a->created != b->created || a->keys_unknown != b->keys_unknown ||
 		a->nkeys != b->nkeys || !a->keys != !b->keys)
 		return false;
-	for (size_t i = 0; i < a->nkeys; i++)
+	for (size_t i = 0; a->keys && i < a->nkeys; i++)
 		if (strcmp(a->keys[i], b->keys[i]) != 0)
 			return false;
 	return true;

@@ -52,7 +52,7 @@ int64_t core_run_timers(struct core *core)
 	}
 	pthread_mutex_unlock(&core->lock);
 	while ((t = due)) {
-		DL_DELETE(due, t);
+		due = t->next;
 		t->due(core, t);
 	}
 	return next;

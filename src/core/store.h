@@ -2,31 +2,39 @@
 /*
  * The cache: which secret is held, how fresh it is, who waits for it (design section 2; R60-R64).
  *
- * An entry is one secret of one source, or one version of it. It is fetched once at a time (a flight); everybody who asks
- * meanwhile waits at it and gets its result. Nobody blocks: a caller passes a waiter and is called back, at once when the answer
- * is in memory. The store knows neither paths nor FUSE nor how a source fetches.
+ * An entry is one secret of one source, or one version of it. It is fetched once at a time (a
+ * flight); everybody who asks meanwhile waits at it and gets its result. Nobody blocks: a caller
+ * passes a waiter and is called back, at once when the answer is in memory. The store knows neither
+ * paths nor FUSE nor how a source fetches.
  *
- * LOCK ORDER of the whole core: tree lock, then store lock, then log. Callbacks (waiter.done, store_events) run with no lock held.
- * No lock is held while a source works.
+ * LOCK ORDER of the whole core: tree lock, then store lock, then log. Callbacks (waiter.done,
+ * store_events) run with no lock held. No lock is held while a source works.
  *
- * States: fresh (age < ttl); refreshing (in its last tenth, read since it was fetched: a flight runs in the background, readers get
- * the old value); stale (age >= ttl and the last fetch failed with a transient error: served until fetch time + ttl + stale); expired
- * (nothing may be served). Permanent errors drop the value at once. ENOENT is remembered negative_ttl; other failures are
- * remembered for a full-jitter back-off, per entry and per source: random(0, min(cap, base * 2^n)), base 100 ms, cap 5 s.
- * A ttl of 0 keeps nothing: each fetch starts a flight or joins the running one, and its payload goes to its waiters only.
+ * States: fresh (age < ttl); refreshing (in its last tenth, read since it was fetched: a flight
+ * runs in the background, readers get the old value); stale (age >= ttl and the last fetch failed
+ * with a transient error: served until fetch time + ttl + stale); expired (nothing may be served).
+ * Permanent errors drop the value at once. ENOENT is remembered negative_ttl; other failures are
+ * remembered for a full-jitter back-off, per entry and per source: random(0, min(cap, base * 2^n)),
+ * base 100 ms, cap 5 s. A ttl of 0 keeps nothing: each fetch starts a flight or joins the running
+ * one, and its payload goes to its waiters only.
  *
- * Flights are numbered as they start. Purge and change raise the lowest number an entry accepts; what an older flight brings goes to
- * those who waited but is not stored, and later readers do not join it. So an entry may have two flights in the air for a moment, never
- * more: a third waits for the end of one.
+ * Flights are numbered as they start. Purge and change raise the lowest number an entry accepts;
+ * what an older flight brings goes to those who waited but is not stored, and later readers do not
+ * join it. So an entry may have two flights in the air for a moment, never more: a third waits for
+ * the end of one.
  *
- * Outages: while the last fetch of an entry or source has just failed with a transient error, a stale value is served at once and
- * fetched again in the background when the back-off is over. A source that failed five times in a row also fails names without a value
- * while it backs off (freshness.h). Fetches that nobody waits for run four at a time per source and give way to readers.
+ * Outages: while the last fetch of an entry or source has just failed with a transient error, a
+ * stale value is served at once and fetched again in the background when the back-off is over. A
+ * source that failed five times in a row also fails names without a value while it backs off
+ * (freshness.h). Fetches that nobody waits for run four at a time per source and give way to
+ * readers.
  *
- * Never backwards (R64): an answer whose version differs from the one held and was created earlier is dropped and the held value served,
- * unless the source reported a change, a FETCH_REFRESH asked, or a second answer a minute later says the same (a roll-back).
+ * Never backwards (R64): an answer whose version differs from the one held and was created earlier
+ * is dropped and the held value served, unless the source reported a change, a FETCH_REFRESH asked,
+ * or a second answer a minute later says the same (a roll-back).
  *
- * A value leaves memory when its TTL and its stale time are over, by purge, by a permanent error, or for room.
+ * A value leaves memory when its TTL and its stale time are over, by purge, by a permanent error,
+ * or for room.
  */
 #ifndef SFS_CORE_STORE_H
 #define SFS_CORE_STORE_H
@@ -45,47 +53,55 @@ struct entry;
 struct flight;
 
 enum store_event {
-	STORE_FETCHED,   /* a first value arrived */
+	STORE_FETCHED,	 /* a first value arrived */
 	STORE_REFRESHED, /* fetched again, unchanged */
-	STORE_ROTATED,   /* fetched again, and bytes or version differ: the serial changed */
-	STORE_PURGED,    /* purge, also of an entry without value */
-	STORE_EXPIRED,   /* the TTL ended without a new value; again when its stale time is over too and it is dropped */
-	STORE_EVICTED,   /* dropped for room */
-	STORE_GONE,      /* the source says there is no such secret (ENOENT, also without a value before), or another permanent error
-			    made us drop the value */
-	STORE_ERROR,     /* a fetch failed; nothing changed for readers that have a value */
+	STORE_ROTATED,	 /* fetched again, and bytes or version differ: the serial changed */
+	STORE_PURGED,	 /* purge, also of an entry without value */
+	STORE_EXPIRED,	 /* the TTL ended without a new value; again when its stale time is over too
+			    and it is dropped */
+	STORE_EVICTED,	 /* dropped for room */
+	STORE_GONE,	 /* the source says there is no such secret (ENOENT, also without a value
+			    before), or another permanent error      made us drop the value */
+	STORE_ERROR,	 /* a fetch failed; nothing changed for readers that have a value */
 };
 
 struct store_config {
-	size_t cache_bytes;    /* sum of payload sizes; above, least recently read entries are evicted */
-	int64_t negative_ttl;  /* seconds */
-	int64_t timeout;       /* seconds: deadline of one flight */
-	uint64_t node;         /* differs between nodes: spreads refresh times (R62) */
-	/* Called without locks, from any thread, before the waiters of the same fetch; `err` is NULL unless the event has one. Two events
-	 * of one entry may arrive in either order: look at the entry, not at the event. May be NULL. */
+	size_t cache_bytes; /* sum of payload sizes; above, least recently read entries are evicted
+			     */
+	int64_t negative_ttl; /* seconds */
+	int64_t timeout;      /* seconds: deadline of one flight */
+	uint64_t node;	      /* differs between nodes: spreads refresh times (R62) */
+	/* Called without locks, from any thread, before the waiters of the same fetch; `err` is
+	 * NULL unless the event has one. Two events of one entry may arrive in either order: look
+	 * at the entry, not at the event. May be NULL. */
 	void (*event)(void *arg, struct entry *e, enum store_event ev, const struct sfs_err *err);
-	/* The secret arena is full: give back what is held beyond need. Without locks; may be NULL. */
+	/* The secret arena is full: give back what is held beyond need. Without locks; may be NULL.
+	 */
 	void (*pressure)(void *arg);
 	void *arg;
 };
 
 int store_new(const struct store_config *conf, struct store **ret);
-/* All sources detached, all waiters called. Entries still referenced are an error (asserted). A flight whose source never ended it keeps
- * a little memory until it does. */
+/* All sources detached, all waiters called. Entries still referenced are an error (asserted). A
+ * flight whose source never ended it keeps a little memory until it does. */
 void store_free(struct store *s);
 
-/* A source starts flights in other threads. `start` returns 0 and later calls flight_done() once (never from inside start), or
- * returns -errno (EBUSY: its queue is full) and does nothing. It is called without locks. */
+/* A source starts flights in other threads. `start` returns 0 and later calls flight_done() once
+ * (never from inside start), or returns -errno (EBUSY: its queue is full) and does nothing. It is
+ * called without locks. */
 struct source_ops {
 	int (*start)(void *arg, struct flight *f, struct sfs_err *err);
 };
-int source_new(struct store *s, const char *name, const struct source_ops *ops, void *arg, struct source **ret);
-/* The source ends: running flights are abandoned (their waiters get ENODEV, flight_cancelled() is set, flight_done() is still due), later
- * fetches fail with ENODEV, values held are dropped. When it returns `start` is not being called and never will be. */
+int source_new(struct store *s, const char *name, const struct source_ops *ops, void *arg,
+	struct source **ret);
+/* The source ends: running flights are abandoned (their waiters get ENODEV, flight_cancelled() is
+ * set, flight_done() is still due), later fetches fail with ENODEV, values held are dropped. When
+ * it returns `start` is not being called and never will be. */
 void source_detach(struct source *src);
 void source_unref(struct source *src); /* before store_free() */
 struct source_health {
-	uint64_t fetches, failures, joined; /* flights, failed flights, waiters that joined a running one */
+	uint64_t fetches, failures,
+		joined; /* flights, failed flights, waiters that joined a running one */
 	int64_t last_ok_wall, last_error_wall;
 	struct sfs_err last_error;
 	uint64_t kept_newer;   /* answers dropped because an older version arrived late (R64) */
@@ -98,21 +114,22 @@ const char *flight_name(const struct flight *f);
 const char *flight_version(const struct flight *f); /* NULL = current */
 int64_t flight_deadline(const struct flight *f);    /* boot time */
 const atomic_bool *flight_cancelled(const struct flight *f);
-/* Ends a flight: `p` (one reference, the only one, handed over) or `err` with a code, the other NULL. Fills in the version where the
- * source has none. From any thread, also long after the store gave the flight up (a second after its deadline). */
+/* Ends a flight: `p` (one reference, the only one, handed over) or `err` with a code, the other
+ * NULL. Fills in the version where the source has none. From any thread, also long after the store
+ * gave the flight up (a second after its deadline). */
 void flight_done(struct flight *f, struct payload *p, const struct sfs_err *err);
 
 /* How an entry is to be kept; from the policy of its name. */
 struct entry_policy {
-	int64_t ttl;   /* seconds, -1, 0 */
-	int64_t stale; /* seconds */
+	int64_t ttl;	  /* seconds, -1, 0 */
+	int64_t stale;	  /* seconds */
 	bool never_cache; /* the mount has ttl=0: nothing is kept whatever TTL the user sets */
 };
 
-/* The entry of (source, name, version or NULL), made if there is none; one reference for the caller. `pol` counts when it is made
- * (change it with entry_set_policy()). NULL on no memory. */
-struct entry *store_entry(struct store *s, struct source *src, const char *name, const char *version,
-	const struct entry_policy *pol);
+/* The entry of (source, name, version or NULL), made if there is none; one reference for the
+ * caller. `pol` counts when it is made (change it with entry_set_policy()). NULL on no memory. */
+struct entry *store_entry(struct store *s, struct source *src, const char *name,
+	const char *version, const struct entry_policy *pol);
 struct entry *entry_ref(struct entry *e);
 void entry_unref(struct entry *e);
 /* A pointer of the user of the entry (the tree), set once under the user's own lock. */
@@ -128,17 +145,21 @@ bool entry_ttl_is_set(const struct entry *e);
 
 enum fetch_mode {
 	FETCH_CACHED,  /* what open wants: from memory if it may be, else fetched */
-	FETCH_REFRESH, /* fetch now although fresh, or join the fetch that runs; the old value is served to others meanwhile.
-			  Ignores remembered failures. Fails with the fetch's error even where a stale value exists */
+	FETCH_REFRESH, /* fetch now although fresh, or join the fetch that runs; the old value is
+			  served to others meanwhile. Ignores remembered failures. Fails with the
+			  fetch's error even where a stale value exists */
 	FETCH_NOCACHE, /* own flight, joined by nobody, stored nowhere */
 };
 
-/* Embedded in the caller's request. The caller sets done and deadline; the rest belongs to the store until done. */
+/* Embedded in the caller's request. The caller sets done and deadline; the rest belongs to the
+ * store until done. */
 struct waiter {
-	/* Called exactly once unless cancelled, without locks, from any thread, perhaps before store_fetch() returns. `p` is borrowed:
-	 * take a reference to keep it. Either p or err is NULL. */
+	/* Called exactly once unless cancelled, without locks, from any thread, perhaps before
+	 * store_fetch() returns. `p` is borrowed: take a reference to keep it. Either p or err is
+	 * NULL. */
 	void (*done)(struct waiter *w, struct payload *p, const struct sfs_err *err);
-	int64_t deadline; /* boot time: then ETIMEDOUT; the flight goes on for others and for the cache */
+	int64_t deadline; /* boot time: then ETIMEDOUT; the flight goes on for others and for the
+			     cache */
 	/* private */
 	enum fetch_mode mode;
 	struct heap_node timer;
@@ -146,43 +167,56 @@ struct waiter {
 	struct flight *flight;
 };
 void store_fetch(struct store *s, struct entry *e, enum fetch_mode mode, struct waiter *w);
-/* True: done was not called and will not be. False: it was, or is about to be in another thread: the waiter's memory must stay until then
- * (so done, not the caller of cancel, frees it). A flight that nobody waits for any more is not stopped unless it is FETCH_NOCACHE. */
+/* True: done was not called and will not be. False: it was, or is about to be in another thread:
+ * the waiter's memory must stay until then (so done, not the caller of cancel, frees it). A flight
+ * that nobody waits for any more is not stopped unless it is FETCH_NOCACHE. */
 bool store_cancel(struct store *s, struct waiter *w);
 
 /* Forgets the value and any remembered failure, wipes it when the last open file closes. */
 void store_purge(struct store *s, struct entry *e);
-/* The source says this entry may have changed: it counts as expired from now (open waits for the new value), remembered failures are
- * forgotten, and if it has a value a flight starts at once so that a rotation is seen. Without a value that is all (a new listing shows
- * the name: R63). Values addressed by a fixed version do not change. */
+/* The source says this entry may have changed: it counts as expired from now (open waits for the
+ * new value), remembered failures are forgotten, and if it has a value a flight starts at once so
+ * that a rotation is seen. Without a value that is all (a new listing shows the name: R63). Values
+ * addressed by a fixed version do not change. */
 void store_changed(struct store *s, struct entry *e);
 
-enum entry_state { ENTRY_ABSENT, ENTRY_FRESH, ENTRY_REFRESHING, ENTRY_STALE, ENTRY_EXPIRED, ENTRY_FAILED };
+enum entry_state {
+	ENTRY_ABSENT,
+	ENTRY_FRESH,
+	ENTRY_REFRESHING,
+	ENTRY_STALE,
+	ENTRY_EXPIRED,
+	ENTRY_FAILED
+};
 const char *entry_state_text(enum entry_state st); /* "absent", "fresh", ... */
 
 struct entry_info {
 	enum entry_state state;
-	uint64_t serial;        /* of the value held, or last held; 0 = never had one */
-	int64_t ttl;            /* effective: the user's, else policy, capped by the payload's hint */
+	uint64_t serial; /* of the value held, or last held; 0 = never had one */
+	int64_t ttl;	 /* effective: the user's, else policy, capped by the payload's hint */
 	int64_t fetched_boot, fetched_wall, created;
-	int64_t expires_boot;   /* CLOCK_NEVER; 0 without a value */
+	int64_t expires_boot; /* CLOCK_NEVER; 0 without a value */
 	int64_t expires_wall;
 	bool has_error;
-	struct sfs_err error;   /* last error, also when a later fetch succeeded: has_error is then false */
+	struct sfs_err
+		error; /* last error, also when a later fetch succeeded: has_error is then false */
 };
 void entry_info(const struct entry *e, struct entry_info *ret);
-/* The value held, fresh or not, one reference for the caller; NULL if none. For sizes, versions, listings; not for serving readers. */
+/* The value held, fresh or not, one reference for the caller; NULL if none. For sizes, versions,
+ * listings; not for serving readers. */
 struct payload *entry_peek(const struct entry *e);
-/* Calls `fn` for every entry that holds a value (a snapshot: entries are referenced while fn runs, without locks). */
+/* Calls `fn` for every entry that holds a value (a snapshot: entries are referenced while fn runs,
+ * without locks). */
 int store_each(struct store *s, int (*fn)(void *arg, struct entry *e), void *arg);
-/* Drops least recently read values that nobody has open until `bytes` of payload are free again. True if any was dropped: an allocation
- * in the secret arena is worth a second try (R3). */
+/* Drops least recently read values that nobody has open until `bytes` of payload are free again.
+ * True if any was dropped: an allocation in the secret arena is worth a second try (R3). */
 bool store_make_room(struct store *s, size_t bytes);
 /* Bytes and number of values held, evictions so far. */
-void store_totals(const struct store *s, size_t *ret_bytes, size_t *ret_values, uint64_t *ret_evictions);
+void store_totals(
+	const struct store *s, size_t *ret_bytes, size_t *ret_values, uint64_t *ret_evictions);
 
-/* Due deadlines, expiries and refreshes; returns the boot time of the next one. The store's own timer thread (store_start_timer())
- * calls it; tests with a fake clock call it themselves. */
+/* Due deadlines, expiries and refreshes; returns the boot time of the next one. The store's own
+ * timer thread (store_start_timer()) calls it; tests with a fake clock call it themselves. */
 int64_t store_run_timers(struct store *s);
 int store_start_timer(struct store *s);
 void store_stop_timer(struct store *s);

@@ -283,7 +283,8 @@ static void remember(struct entry *e, const struct sfs_err *err, struct outbox *
 		e->fails = 0;
 		e->retry_at = keep_for > 0 ? clock_after(now, keep_for) : now;
 	} else if (err->code == ENOMEM) {
-		e->retry_at = now; /* our own want, perhaps over by now: says nothing about the name */
+		e->retry_at =
+			now; /* our own want, perhaps over by now: says nothing about the name */
 	} else {
 		back_off(e, now);
 	}

@@ -112,7 +112,8 @@ static bool skip_digits(const unsigned char *s, size_t len, size_t *pos)
 	return *pos > from;
 }
 
-static bool skip_one_of(const unsigned char *s, size_t len, size_t *pos, char a, char b)
+static bool skip_one_of(
+	const unsigned char *s, size_t len, size_t *pos, unsigned char a, unsigned char b)
 {
 	if (*pos >= len || (s[*pos] != a && s[*pos] != b))
 		return false;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs a fuzzer's function once on each file named on the command line (directories: on each file in them). */
+/* Runs a fuzzer's function once on each file named on the command line (directories: on each file
+ * in them). */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -580,22 +580,3 @@ Test(core, unlisted_value_beside_a_directory)
 	assert_read(core, "a/b/.value", "-ENOTDIR");
 	fx_close(core);
 }
-
-Test(core, reload_answers_who_waited_for_a_source_that_left)
-{
-	struct sfs_err err = {0};
-	fakes[0].hold_list = true;
-	fake_set(1, "b", "2");
-	struct core *core = fx_open_unlisted("[backend x]\ntype = fake\nlocation = 0\nat = /\n");
-	struct dent *root = core_root(core);
-	struct fx_wait x = {.w.list = {.done = fx_listed, .deadline = CLOCK_NEVER}};
-	core_list(core, root, &x.w.list);
-	fake_wait_held(0, 1);
-	cr_assert_eq(core_reload(core,
-			     fx_config("[backend y]\ntype = fake\nlocation = 1\nat = /\n"), &err),
-		0);
-	cr_assert_eq(fx_join(&x), 0);
-	assert_tree(core, "b");
-	dent_unref(core, root);
-	fx_close(core);
-}

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +21,13 @@ static dev_t dev;
 static struct mount_user *users;
 static size_t n;
 
-/* A tmpfs stands for the mount. */
+/* A tmpfs stands for the mount. The clock ends a test that waits for a process which does not
+ * answer in /proc: Criterion's own limit does not.
+ */
 static void enter(void)
 {
 	struct stat st;
+	alarm(60);
 	cr_assert(mkdtemp(dir));
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		cr_skip_test("needs root");
@@ -126,33 +130,45 @@ Test(mountusers, another_device_is_not_that_mount)
 	cr_assert(k == 77 && (void *)u == (void *)&err);
 }
 
-/* A process whose last argument is the device, under one with the holder's name or not. */
-static pid_t serve_as(const char *comm, dev_t d, int *ret_pipe)
+/* The worker: says that it runs, and stops. */
+static void serve(const char *arg, int ready)
 {
-	int p[2], ready[2];
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	dup2(ready, 1);
+	execl("/bin/sh", "sh", "-c", "echo x; kill -STOP $$; exit", "worker", arg, (char *)NULL);
+	_exit(1);
+}
+
+/* A process whose last argument is the device, under one with the holder's name or not. Both wait
+ * for nothing but a signal, and none of them outlives the test.
+ */
+static pid_t serve_as(const char *comm, dev_t d)
+{
+	int ready[2];
 	char arg[32], c;
 	snprintf(arg, sizeof(arg), "%u:%u", major(d), minor(d));
-	cr_assert(pipe2(p, O_CLOEXEC) == 0 && pipe(ready) == 0);
+	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		prctl(PR_SET_NAME, comm);
-		dup2(p[0], 0);
-		close(p[1]);
-		if (fork() == 0) {
-			dup2(ready[1], 1);
-			execl("/bin/sh", "sh", "-c", "echo x; read x; exit", "worker", arg,
-				(char *)NULL);
-			_exit(1);
-		}
+		if (fork() == 0)
+			serve(arg, ready[1]);
+		close(ready[1]);
 		wait(NULL);
 		_exit(0);
 	}
-	cr_assert_eq(read(ready[0], &c, 1), 1);
-	close(p[0]);
-	close(ready[0]);
 	close(ready[1]);
-	*ret_pipe = p[1];
+	ssize_t said = read(ready[0], &c, 1); /* 0: it could not be started */
+	close(ready[0]);
+	cr_assert(pid > 0 && said == 1);
 	return pid;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL); /* takes the worker along */
+	waitpid(pid, NULL, 0);
 }
 
 /* A number that no mount and no other run of this test has. */
@@ -163,23 +179,19 @@ static dev_t some_device(void)
 
 Test(mountusers, the_server_is_the_holder_above_the_worker)
 {
-	int pipe_fd;
 	dev_t d = some_device();
-	pid_t pid = serve_as("secretfs-holder", d, &pipe_fd);
+	pid_t pid = serve_as("secretfs-holder", d);
 	cr_assert_eq(mount_server(d), pid);
 	cr_assert_eq(mount_server(makedev(4001, minor(d) / 10)), 0);
 	cr_assert_eq(mount_server(makedev(1, minor(d))), 0);
-	close(pipe_fd);
-	waitpid(pid, NULL, 0);
+	end(pid);
 }
 
 Test(mountusers, or_the_worker_itself)
 {
-	int pipe_fd;
 	dev_t d = some_device();
-	pid_t pid = serve_as("something", d, &pipe_fd);
+	pid_t pid = serve_as("something", d);
 	pid_t server = mount_server(d);
 	cr_assert(server > 0 && server != pid);
-	close(pipe_fd);
-	waitpid(pid, NULL, 0);
+	end(pid);
 }

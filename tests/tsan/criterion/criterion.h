@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The part of Criterion's interface that our tests use, for ThreadSanitizer builds: Criterion shares a mapping with its
- * workers at an address that TSan does not allow. One test = one child process, as there.
+ * The part of Criterion's interface that our tests use, for ThreadSanitizer builds: Criterion
+ * shares a mapping with its workers at an address that TSan does not allow. One test = one child
+ * process, as there.
  */
 #ifndef SFS_TESTS_TSAN_CRITERION_H
 #define SFS_TESTS_TSAN_CRITERION_H
@@ -45,26 +46,26 @@ struct cr_suite {
 };
 static struct cr_suite *cr_suites;
 
-#define TestSuite(s, ...)                                                       \
-	static struct cr_suite s##_suite = { #s, { __VA_ARGS__ }, 0 };          \
-	__attribute__((constructor)) static void s##_suite_add(void)            \
-	{                                                                       \
-		s##_suite.next = cr_suites;                                     \
-		cr_suites = &s##_suite;                                         \
-	}                                                                       \
+#define TestSuite(s, ...)                                            \
+	static struct cr_suite s##_suite = {#s, {__VA_ARGS__}, 0};   \
+	__attribute__((constructor)) static void s##_suite_add(void) \
+	{                                                            \
+		s##_suite.next = cr_suites;                          \
+		cr_suites = &s##_suite;                              \
+	}                                                            \
 	struct cr_suite
 
 #define cr_skip_test(...) exit(0)
 #define cr_log_info(...)  (printf(__VA_ARGS__), putchar('\n'))
 
-#define Test(s, n, ...)                                                                       \
-	static void s##_##n##_run(void);                                                      \
-	static struct cr_test s##_##n##_test = { #s, #n, s##_##n##_run, { __VA_ARGS__ }, 0 }; \
-	__attribute__((constructor)) static void s##_##n##_add(void)                          \
-	{                                                                                     \
-		s##_##n##_test.next = cr_tests;                                               \
-		cr_tests = &s##_##n##_test;                                                   \
-	}                                                                                     \
+#define Test(s, n, ...)                                                                   \
+	static void s##_##n##_run(void);                                                  \
+	static struct cr_test s##_##n##_test = {#s, #n, s##_##n##_run, {__VA_ARGS__}, 0}; \
+	__attribute__((constructor)) static void s##_##n##_add(void)                      \
+	{                                                                                 \
+		s##_##n##_test.next = cr_tests;                                           \
+		cr_tests = &s##_##n##_test;                                               \
+	}                                                                                 \
 	static void s##_##n##_run(void)
 
 __attribute__((format(printf, 4, 5), unused)) static void cr_fail_at(
@@ -79,18 +80,19 @@ __attribute__((format(printf, 4, 5), unused)) static void cr_fail_at(
 	_exit(1);
 }
 
-#define cr_assert_(cond, what, ...) ((cond) ? (void)0 : cr_fail_at(__FILE__, __LINE__, what, " " __VA_ARGS__))
-#define cr_assert(c, ...)           cr_assert_((c), #c, __VA_ARGS__)
-#define cr_assert_not(c, ...)       cr_assert_(!(c), "not " #c, __VA_ARGS__)
-#define cr_assert_eq(a, b, ...)     cr_assert_((a) == (b), #a " == " #b, __VA_ARGS__)
-#define cr_assert_neq(a, b, ...)    cr_assert_((a) != (b), #a " != " #b, __VA_ARGS__)
-#define cr_assert_lt(a, b, ...)     cr_assert_((a) < (b), #a " < " #b, __VA_ARGS__)
-#define cr_assert_leq(a, b, ...)    cr_assert_((a) <= (b), #a " <= " #b, __VA_ARGS__)
-#define cr_assert_gt(a, b, ...)     cr_assert_((a) > (b), #a " > " #b, __VA_ARGS__)
-#define cr_assert_geq(a, b, ...)    cr_assert_((a) >= (b), #a " >= " #b, __VA_ARGS__)
-#define cr_assert_null(a, ...)      cr_assert_((a) == NULL, #a " is null", __VA_ARGS__)
-#define cr_assert_not_null(a, ...)  cr_assert_((a) != NULL, #a " is not null", __VA_ARGS__)
-#define cr_assert_str_eq(a, b, ...) cr_assert_(!strcmp((a), (b)), #a " eq " #b, __VA_ARGS__)
+#define cr_assert_(cond, what, ...) \
+	((cond) ? (void)0 : cr_fail_at(__FILE__, __LINE__, what, " " __VA_ARGS__))
+#define cr_assert(c, ...)	     cr_assert_((c), #c, __VA_ARGS__)
+#define cr_assert_not(c, ...)	     cr_assert_(!(c), "not " #c, __VA_ARGS__)
+#define cr_assert_eq(a, b, ...)	     cr_assert_((a) == (b), #a " == " #b, __VA_ARGS__)
+#define cr_assert_neq(a, b, ...)     cr_assert_((a) != (b), #a " != " #b, __VA_ARGS__)
+#define cr_assert_lt(a, b, ...)	     cr_assert_((a) < (b), #a " < " #b, __VA_ARGS__)
+#define cr_assert_leq(a, b, ...)     cr_assert_((a) <= (b), #a " <= " #b, __VA_ARGS__)
+#define cr_assert_gt(a, b, ...)	     cr_assert_((a) > (b), #a " > " #b, __VA_ARGS__)
+#define cr_assert_geq(a, b, ...)     cr_assert_((a) >= (b), #a " >= " #b, __VA_ARGS__)
+#define cr_assert_null(a, ...)	     cr_assert_((a) == NULL, #a " is null", __VA_ARGS__)
+#define cr_assert_not_null(a, ...)   cr_assert_((a) != NULL, #a " is not null", __VA_ARGS__)
+#define cr_assert_str_eq(a, b, ...)  cr_assert_(!strcmp((a), (b)), #a " eq " #b, __VA_ARGS__)
 #define cr_assert_str_neq(a, b, ...) cr_assert_(strcmp((a), (b)), #a " ne " #b, __VA_ARGS__)
 
 static void cr_inherit(struct cr_test *t)
