@@ -58,9 +58,10 @@ static void say_users(const char *point, dev_t dev)
 	struct sfs_err err = {0};
 	if (mount_users(point, dev, &users, &n, &err) < 0)
 		cli_fail(&err, CLI_MOUNT);
-	for (size_t i = 0; i < n; i++)
-		fprintf(stderr, "  pid %d  %s  %s  %s\n", (int)users[i].pid, users[i].comm,
-			users[i].how, users[i].path);
+	for (size_t i = 0; i < n; i++) /* a descriptor we inherited is named by who gave it to us */
+		if (users[i].pid != getpid())
+			fprintf(stderr, "  pid %d  %s  %s  %s\n", (int)users[i].pid, users[i].comm,
+				users[i].how, users[i].path);
 	if (n == MOUNT_USERS_MAX)
 		fputs("  and perhaps more\n", stderr);
 	if (n == 0 && err.code == 0)

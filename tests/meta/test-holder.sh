@@ -86,7 +86,7 @@ stop() { # the usual end
 
 mkdir "$T/allowed" "$T/other"
 base=$root/src/base
-"${CC:-cc}" -std=c17 -D_GNU_SOURCE -I"$root/src" -o "$T/fake" "$root/tests/meta/fake_worker.c" "$base"/{hold,alloc,err,text,buf,secret,arena,log}.c -lcrypto -lpthread ||
+"${CC:-cc}" -std=c17 -D_GNU_SOURCE -I"$root/src" -o "$T/fake" "$root/tests/meta/fake_worker.c" "$base"/{hold,alloc,err,text,buf,secret,arena,log,clock}.c -lcrypto -lpthread ||
 	{ echo "not ok - the fake worker does not compile"; exit 1; }
 
 # ---- a mount and its end ----
