@@ -78,7 +78,7 @@ static void listed(struct text_waiter *w, const char *text, size_t len, const st
 {
 	struct park *p = park_of(w, text);
 	if (park_finish(p)) {
-		struct handle *h = err ? NULL : handle_new(p->fs, p->inode, NULL);
+		struct handle *h = err ? NULL : handle_new(p->fs, p->inode, NULL, false);
 		int r = err ? -err->code : h ? buf_add(&h->text, text, len) : -ENOMEM;
 		if (r == 0) {
 			inode_show(p->fs, p->inode, len, 0);

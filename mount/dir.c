@@ -66,7 +66,8 @@ static void opened_tree(struct core_waiter *w, const struct sfs_err *err)
 		if (err)
 			fuse_reply_err(p->req, err->code);
 		else
-			reply_opendir(p->fs, p->req, handle_new(p->fs, p->inode, NULL), &p->fi);
+			reply_opendir(
+				p->fs, p->req, handle_new(p->fs, p->inode, NULL, false), &p->fi);
 	}
 	park_put(p);
 }
@@ -79,7 +80,7 @@ static void opened_versions(
 	struct handle *h = NULL;
 	int r = err ? -err->code : 0;
 	if (park_finish(p)) {
-		if (r == 0 && !(h = handle_new(p->fs, p->inode, NULL)))
+		if (r == 0 && !(h = handle_new(p->fs, p->inode, NULL, false)))
 			r = -ENOMEM;
 		for (size_t i = 0; r == 0 && i < n; i++) {
 			struct buf name = BUF_INIT(SFS_PATH_MAX);
@@ -110,7 +111,7 @@ static void opened_fields(struct waiter *w, struct payload *payload, const struc
 		int r = err ? -err->code : file_fields(p->fs, p->inode->dent, payload, &fields, &e);
 		if (r == 0 && fields_kind(fields, p->inode->sub) != FIELD_OBJECT)
 			r = -ENOENT;
-		if (r == 0 && !(h = handle_new(p->fs, p->inode, NULL)))
+		if (r == 0 && !(h = handle_new(p->fs, p->inode, NULL, false)))
 			r = -ENOMEM;
 		if (r == 0)
 			r = fields_each(fields, p->inode->sub, add_field, h);
@@ -149,7 +150,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	else if (!in->is_dir)
 		fuse_reply_err(req, ENOTDIR);
 	else if (in->view == VIEW_CONTROL || in->view == VIEW_LIST)
-		reply_opendir(fs, req, handle_new(fs, in, NULL), fi);
+		reply_opendir(fs, req, handle_new(fs, in, NULL, false), fi);
 	else
 		opendir_park(fs, req, in, fi);
 	inode_put(fs, in);

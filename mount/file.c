@@ -10,7 +10,7 @@
 void file_reply_open(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi,
 	struct secret *bytes, bool direct)
 {
-	struct handle *h = handle_new(fs, in, bytes);
+	struct handle *h = handle_new(fs, in, bytes, !direct);
 	if (!h) {
 		fuse_reply_err(req, ENOMEM);
 		return;
@@ -63,10 +63,10 @@ static void open_again(struct park *p, struct secret *bytes)
 }
 
 /*
- * The node is an outdated version. Who comes for the first time is sent to look the name up again.
- * If even that came too late, because rotations are faster, the version that LOOKUP handed out is
- * served. Who came back to the same node has no name to look up: the node follows the name from now
- * on.
+ * The node is an outdated version, or one of a secret that is no longer cached. Who comes for the
+ * first time is sent to look the name up again. If even that came too late, because rotations are
+ * faster, the version that LOOKUP handed out is served. Who came back to the same node has no name
+ * to look up: the node follows the name from now on.
  */
 static void open_outdated(
 	struct park *p, enum retry retry, struct payload *payload, struct secret *bytes)
@@ -85,8 +85,8 @@ static void open_outdated(
 	}
 }
 
-/* A node that is one version. */
-static void open_version(struct park *p, struct payload *payload, struct secret *bytes)
+static void open_version(
+	struct park *p, bool nocache, struct payload *payload, struct secret *bytes)
 {
 	struct fs *fs = p->fs;
 	enum retry retry = inode_retry(fs, p->inode, p->tid);
@@ -94,6 +94,8 @@ static void open_version(struct park *p, struct payload *payload, struct secret 
 	inode_state(fs, p->inode, &s);
 	if (s.follows)
 		open_name(p, bytes, payload->created);
+	else if (nocache)
+		open_outdated(p, retry, payload, bytes);
 	else if (s.serial == 0 && retry == RETRY_NO && size_is_unknown(p, payload))
 		open_again(p, bytes);
 	else if (inode_bind(fs, p->inode, payload->serial, bytes, payload->created, false) ==
@@ -139,9 +141,9 @@ static void opened(struct waiter *w, struct payload *payload, const struct sfs_e
 		core_attr(p->fs->core, p->inode->dent, &a);
 		if (r < 0)
 			fuse_reply_err(p->req, -r);
-		else if (!a.nocache &&
-			 (p->inode->view == VIEW_TREE || p->inode->view == VIEW_VERSIONS))
-			open_version(p, payload, bytes);
+		else if (p->inode->view == VIEW_TREE ||
+			 (p->inode->view == VIEW_VERSIONS && !a.nocache))
+			open_version(p, a.nocache, payload, bytes);
 		else
 			open_name(p, bytes, payload->created);
 	}
@@ -153,7 +155,7 @@ static void opened_meta(
 {
 	struct park *p = park_of(w, text);
 	if (park_finish(p)) {
-		struct handle *h = err ? NULL : handle_new(p->fs, p->inode, NULL);
+		struct handle *h = err ? NULL : handle_new(p->fs, p->inode, NULL, false);
 		if (h && buf_add(&h->text, text, len) == 0) {
 			inode_show(p->fs, p->inode, len, 0);
 			p->fi.fh = h->id;

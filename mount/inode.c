@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "mount/notify.h"
 #include "mount/park.h"
 #include <errno.h>
 #include <pthread.h>
@@ -203,6 +204,7 @@ static struct inode *inode_alloc(const struct inode_key *k, const char *key, siz
 	in->control = k->control;
 	in->generation = k->generation;
 	in->provisional = k->provisional;
+	in->follows = k->follows;
 	in->pins = 1;
 	in->pending = (struct buf)BUF_INIT(SFS_CONTROL_LINE_MAX);
 	in->text = (struct buf)BUF_INIT(SFS_TEXT_MAX);
@@ -363,7 +365,10 @@ enum bind_result inode_bind(struct fs *fs, struct inode *in, uint64_t serial, st
 void inode_show(struct fs *fs, struct inode *in, uint64_t size, int64_t mtime)
 {
 	pthread_mutex_lock(&fs->inodes->lock);
-	in->size = size;
+	in->resized = in->readers > 0;
+	in->next_size = size;
+	if (!in->resized)
+		in->size = size;
 	in->mtime = mtime;
 	in->provisional = false;
 	pthread_mutex_unlock(&fs->inodes->lock);
@@ -472,20 +477,23 @@ void inodes_drop_recent(struct fs *fs)
 	sweep(fs, CLOCK_NEVER);
 }
 
-struct handle *handle_new(struct fs *fs, struct inode *in, struct secret *bytes)
+struct handle *handle_new(struct fs *fs, struct inode *in, struct secret *bytes, bool cached)
 {
 	struct inodes *t = fs->inodes;
 	struct handle_links *h = mem_calloc(1, sizeof(*h)), *found = NULL;
 	if (h) {
 		h->h.inode = in;
 		h->h.bytes = bytes;
+		h->h.cached = cached;
 		h->h.text = (struct buf)BUF_INIT(SFS_TEXT_MAX);
 		pthread_mutex_lock(&t->lock);
 		h->h.id = t->next_handle++;
 		HASH_ADD(hh, t->handles, h.id, sizeof(h->h.id), h);
 		HASH_FIND(hh, t->handles, &h->h.id, sizeof(h->h.id), found);
-		if (found)
+		if (found) {
 			in->pins++;
+			in->readers += cached;
+		}
 		pthread_mutex_unlock(&t->lock);
 	}
 	if (found)
@@ -509,8 +517,20 @@ struct handle *handle_get(struct fs *fs, uint64_t id)
 
 static void handle_destroy(struct fs *fs, struct handle *h)
 {
+	struct inode *in = h->inode;
+	bool resized;
+	pthread_mutex_lock(&fs->inodes->lock);
+	in->readers -= h->cached;
+	resized = in->resized && in->readers == 0;
+	if (resized) {
+		in->size = in->next_size;
+		in->resized = false;
+	}
+	pthread_mutex_unlock(&fs->inodes->lock);
+	if (resized)
+		notify_inode(fs, in);
 	handle_clear(h);
-	inode_put(fs, h->inode);
+	inode_put(fs, in);
 	mem_free(h); /* the first member of struct handle_links */
 }
 

@@ -42,6 +42,10 @@ struct inode {
 	unsigned pins;	  /* handles and requests that use it */
 	bool keyed;	  /* the current inode of its key */
 	bool follows;	  /* stands for the name, not for a version: never ESTALE, direct I/O */
+	unsigned readers; /* open handles that read through the page cache: they need size and pages
+			     as they are */
+	bool resized;	  /* `next_size` is to be shown when the last of them closes */
+	uint64_t next_size;
 	bool provisional; /* nobody has said yet that it exists: zero lifetimes */
 	uint64_t serial;  /* version bound; 0 = none yet */
 	uint64_t size;
@@ -70,7 +74,7 @@ struct inode_key {
 	const char *sub;
 	int control;
 	uint64_t generation;
-	bool provisional;
+	bool provisional, follows;
 };
 /* The current inode of the key, pinned, made if there is none. With `fresh` always a new one that
  * nobody else finds. NULL on no memory. */
@@ -99,7 +103,8 @@ enum bind_result {
  * has its bytes remembered as recent. */
 enum bind_result inode_bind(struct fs *fs, struct inode *in, uint64_t serial, struct secret *bytes,
 	int64_t mtime, bool lookup);
-/* Sets what stat shows for a node that follows the name. */
+/* Sets what stat shows for a node that stands for the name. While files opened as a version are
+ * open on it, their size stays: the kernel would cut off what they read. */
 void inode_show(struct fs *fs, struct inode *in, uint64_t size, int64_t mtime);
 
 /*
@@ -138,10 +143,11 @@ struct handle {
 	unsigned char *types; /* DT_* of each name */
 	size_t nnames;
 	unsigned pins; /* under the table's lock */
-	bool closed;
+	bool closed, cached;
 };
-/* Takes over `bytes` and pins `in`. NULL on no memory (then `bytes` is dropped). */
-struct handle *handle_new(struct fs *fs, struct inode *in, struct secret *bytes);
+/* Takes over `bytes` and pins `in`. `cached`: it reads through the page cache. NULL on no memory
+ * (then `bytes` is dropped). */
+struct handle *handle_new(struct fs *fs, struct inode *in, struct secret *bytes, bool cached);
 /* The handle of an id, pinned; NULL if unknown. */
 struct handle *handle_get(struct fs *fs, uint64_t id);
 void handle_put(struct fs *fs, struct handle *h);

@@ -150,36 +150,48 @@ enum resolved resolve(struct fs *fs, struct inode *dir, const char *name, struct
 	}
 }
 
-/* A file of the tree is one version: bound to the value held, if one is held; a rotated or purged
- * node gets a successor. */
+/* What is known of a name when its node is looked for. */
+struct current {
+	struct core_attr attr;
+	struct secret *bytes; /* of the value held, or NULL */
+	uint64_t serial;
+	int64_t mtime;
+};
+
+/* Binds a node that is not bound to the value held. */
+static bool is_current(struct fs *fs, struct inode *in, const struct current *c)
+{
+	struct inode_state s;
+	inode_state(fs, in, &s);
+	if (in->generation != c->attr.generation || s.follows != c->attr.nocache)
+		return false;
+	if (c->attr.nocache)
+		return true;
+	if (c->bytes)
+		return inode_bind(fs, in, c->serial, c->bytes, c->mtime, true) == BIND_SAME;
+	return s.serial == 0 || s.serial == c->attr.serial;
+}
+
+/* A file of the tree is one version, or the name where nothing is cached: never both, because who
+ * opened the version keeps its size. A rotated or purged node gets a successor. */
 static struct inode *tree_file(struct fs *fs, struct inode_key *key)
 {
-	struct core_attr a;
-	struct secret *bytes = NULL;
+	struct current c = {0};
 	struct inode *in = NULL;
-	uint64_t serial = 0;
-	int64_t mtime = 0;
-	core_attr(fs->core, key->dent, &a);
-	key->generation = a.generation;
-	if (!a.nocache)
-		bytes = core_peek(fs->core, key->dent, &serial, &mtime);
-	for (int tries = 0; tries < 3; tries++) {
-		struct inode_state s;
+	core_attr(fs->core, key->dent, &c.attr);
+	key->generation = c.attr.generation;
+	key->follows = c.attr.nocache;
+	if (!c.attr.nocache)
+		c.bytes = core_peek(fs->core, key->dent, &c.serial, &c.mtime);
+	for (int tries = 0; tries < 3;
+		tries++) { /* others may be changing the name at the same time */
+		inode_put(fs, in);
 		in = inode_obtain(fs, key, false);
-		if (!in || a.nocache)
-			break;
-		inode_state(fs, in, &s);
-		if (in->generation == a.generation &&
-			(bytes ? inode_bind(fs, in, serial, bytes, mtime, true) == BIND_SAME
-			       : s.serial == 0 || s.serial == a.serial))
+		if (!in || is_current(fs, in, &c))
 			break;
 		inode_supersede(fs, in);
-		if (tries < 2) {
-			inode_put(fs, in);
-			in = NULL;
-		}
 	}
-	secret_unref(bytes);
+	secret_unref(c.bytes);
 	return in;
 }
 

@@ -241,18 +241,43 @@ static pid_t parent_of(pid_t pid)
 	return line ? (pid_t)strtol(line + 6, NULL, 10) : 0;
 }
 
+/* When the process started, in clock ticks since boot; 0 if it is gone. */
+static unsigned long long started_at(pid_t pid)
+{
+	char path[64], stat[1024];
+	unsigned long long ticks = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (slurp(path, stat, sizeof(stat)) < 0)
+		return 0;
+	const char *rest = strrchr(stat, ')'); /* the name before it may hold anything */
+	if (!rest || sscanf(rest,
+			     ") %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+			     "%*s %*s %*s %llu",
+			     &ticks) != 1)
+		return 0;
+	return ticks;
+}
+
+/* The kernel gives the number of a mount that went to the next one at once, while the worker of the
+ * first still ends: the one that started last is that of the mount there is.
+ */
 pid_t mount_server(dev_t dev)
 {
 	char arg[32], comm[20];
-	pid_t pid;
+	pid_t pid, last = 0;
+	unsigned long long latest = 0;
 	snprintf(arg, sizeof(arg), "%u:%u", major(dev), minor(dev));
 	_cleanup_(dir_close_p) DIR *proc = opendir("/proc");
 	while (proc && (pid = next_pid(proc)) > 0) {
-		if (!last_argument_is(pid, arg))
-			continue;
-		pid_t parent = parent_of(pid);
-		read_comm(parent, comm, sizeof(comm));
-		return strcmp(comm, HOLDER_COMM) == 0 ? parent : pid;
+		unsigned long long start = last_argument_is(pid, arg) ? started_at(pid) : 0;
+		if (start >= latest && start > 0) {
+			latest = start;
+			last = pid;
+		}
 	}
-	return 0;
+	if (!last)
+		return 0;
+	pid_t parent = parent_of(last);
+	read_comm(parent, comm, sizeof(comm));
+	return strcmp(comm, HOLDER_COMM) == 0 ? parent : last;
 }

@@ -249,7 +249,18 @@ def sweep():
         for line in data.decode(errors="replace").splitlines():
             if SUSPICIOUS.search(line) and not any(p.search(line) for p in allowed):
                 bad.append(f"suspicious line in {path}: {line.strip()[:200]}")
-    return bad
+    return list(dict.fromkeys(bad))  # each once
+
+
+def show_sanitizer():
+    """The first report of each kind, whole."""
+    seen = set()
+    for path in sorted(glob.glob(W + "/log/sanitizer.*")):
+        for report in re.split(r"(?m)^={18}$", read(path).decode(errors="replace")):
+            summary = re.search(r"^SUMMARY: (.*)$", report, re.M)
+            if summary and summary.group(1) not in seen:
+                seen.add(summary.group(1))
+                print(f"--- {os.path.basename(path)}\n{report.strip()[:6000]}")
 
 
 def kill_rest():
@@ -288,6 +299,8 @@ def main():
     problems += sweep()
     if code not in (0, 77) and code is not None:
         show_logs()
+    if problems:
+        show_sanitizer()
     for p in problems:
         print("runner:", p)
     if any("leaked" in p for p in problems):

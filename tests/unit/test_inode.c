@@ -2,6 +2,7 @@
 #include "mount/inode.h"
 
 #include "base/clock.h"
+#include "mount/notify.h"
 #include "mount/park.h"
 #include <criterion/criterion.h>
 #include <string.h>
@@ -240,7 +241,7 @@ Test(inode, a_purge_drops_recent_bytes_at_once, .init = setup, .fini = teardown)
 Test(handle, keeps_its_bytes_until_the_last_use_ends, .init = setup, .fini = teardown)
 {
 	struct inode *in = node("v", false);
-	struct handle *h = handle_new(&fs, in, secret_new("abc", 3)), *again;
+	struct handle *h = handle_new(&fs, in, secret_new("abc", 3), true), *again;
 	uint64_t id = h->id;
 	inode_put(&fs, in); /* the handle pins it */
 	again = handle_get(&fs, id);
@@ -248,4 +249,24 @@ Test(handle, keeps_its_bytes_until_the_last_use_ends, .init = setup, .fini = tea
 	cr_assert_null(handle_get(&fs, id), "closed: its number is unknown");
 	cr_assert_eq(memcmp(secret_bytes(again->bytes), "abc", 3), 0);
 	handle_put(&fs, again);
+}
+
+/* The kernel would cut off what an open file reads. */
+Test(handle, a_file_open_as_a_version_keeps_the_size_of_its_node, .init = setup, .fini = teardown)
+{
+	struct inode *in = node("v", false);
+	struct secret *bytes = secret_new("twenty bytes of text", 20);
+	struct handle *h = handle_new(&fs, in, secret_ref(bytes), true);
+	struct inode_state s;
+	cr_assert_eq(notifier_new(&fs, &fs.notifier), 0);
+	inode_bind(&fs, in, 9, bytes, 0, false);
+	inode_show(&fs, in, 5, 0);
+	inode_state(&fs, in, &s);
+	cr_assert_eq(s.size, 20);
+	handle_close(&fs, h->id);
+	inode_state(&fs, in, &s);
+	cr_assert_eq(s.size, 5, "shown when the last of them closes");
+	notifier_free(&fs);
+	secret_unref(bytes);
+	inode_put(&fs, in);
 }
