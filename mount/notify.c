@@ -214,6 +214,8 @@ void notify_changed(void *arg, struct dent *d, enum core_change what)
 			inode_drop_recent(fs, in);
 		notify_inode(fs, in);
 		inode_put(fs, in);
+		if (what == CORE_ATTR)
+			notify_name(fs, d); /* a name that is no longer cached gets another node */
 		break;
 	}
 }

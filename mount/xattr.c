@@ -181,8 +181,12 @@ static int set_ttl(struct fs *fs, struct inode *in, const char *value, size_t si
 	if (parse_duration(text, &ttl) < 0)
 		return EINVAL;
 	core_set_ttl(fs->core, in->dent, ttl);
-	notify_inode(fs, in);
 	return 0;
+}
+
+static void answer_set(void *req)
+{
+	fuse_reply_err(req, 0);
 }
 
 /* Only the TTL, and only by root: the owner of the mount writes to .control/ttl. */
@@ -197,7 +201,10 @@ void op_setxattr(
 		r = ESTALE;
 	else if (strcmp(name, PREFIX "ttl") == 0)
 		r = fuse_req_ctx(req)->uid == 0 ? set_ttl(fs, in, value, size) : EPERM;
-	fuse_reply_err(req, r);
+	if (r == 0)
+		notify_then(fs, answer_set, req); /* when the kernel has heard of it */
+	else
+		fuse_reply_err(req, r);
 	inode_put(fs, in);
 }
 

@@ -30,7 +30,7 @@ enum core_change {
 	CORE_ROTATED, /* its current serial changed */
 	CORE_PURGED,  /* its value was dropped: the name gets a new node */
 	CORE_EXPIRED, /* its TTL ended */
-	CORE_ATTR,    /* owner or mode changed (reload) */
+	CORE_ATTR,    /* owner or mode changed (reload), or its TTL was set */
 };
 
 struct core_gauges {

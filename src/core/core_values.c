@@ -261,23 +261,29 @@ void core_purge(struct core *core, struct dent *d)
 	ptab_clear(&names);
 }
 
-void core_set_ttl(struct core *core, struct dent *d, int64_t ttl)
-{
-	core_lock(core);
-	struct entry *e = d->subject ? core_entry(core, d->subject) : NULL;
-	core_unlock(core);
-	if (e)
-		entry_set_ttl(e, ttl);
-	entry_unref(e);
-}
-
-/* --- what the store reports --- */
-
 static void event_all(struct tree *t, struct subject *s, enum core_change what)
 {
 	for (struct dent *d = s->shown; d; d = d->same_next)
 		tree_event(t, d, what);
 }
+
+/* What is never cached is another kind of node: the mount must hear of it. */
+void core_set_ttl(struct core *core, struct dent *d, int64_t ttl)
+{
+	core_lock(core);
+	struct entry *e = d->subject ? core_entry(core, d->subject) : NULL;
+	core_unlock(core);
+	if (!e)
+		return;
+	entry_set_ttl(e, ttl);
+	entry_unref(e);
+	core_lock(core);
+	if (d->subject)
+		event_all(&core->tree, d->subject, CORE_ATTR);
+	core_unlock(core);
+}
+
+/* --- what the store reports --- */
 
 /* Serial and keys of the value that came. */
 static void value_came(struct core *core, struct subject *s, struct entry *e)

@@ -103,7 +103,7 @@ def setup(build, test_dir):
     for d in ("", "/log", "/snap", "/out", "/home", "/m"):
         os.makedirs(W + d)
     with open(W + "/clock", "wb") as f:
-        f.write(bytes(8))
+        f.write(bytes(16))
     collect_syslog()
 
 

@@ -501,12 +501,14 @@ class Fault:
         return len([c for c in self.calls("get ") if name is None or c == f"get {name}"])
 
 
-def push_clock(seconds):
-    """The clocks of all mounts made with secretfs-test jump forward, as after a suspend."""
+def push_clock(boot, wall=None):
+    """The clocks of all mounts made with secretfs-test jump forward, as after a suspend; or the wall clock alone, as somebody sets it."""
     with open(f"{W}/clock", "r+b") as f:
-        now = int.from_bytes(f.read(8), "little", signed=True)
-        f.seek(0)
-        f.write(int(now + seconds * 1e9).to_bytes(8, "little", signed=True))
+        for at, seconds in ((0, boot), (8, boot if wall is None else wall)):
+            f.seek(at)
+            now = int.from_bytes(f.read(8), "little", signed=True)
+            f.seek(at)
+            f.write(int(now + seconds * 1e9).to_bytes(8, "little", signed=True))
 
 
 def background(*argv, **kw):

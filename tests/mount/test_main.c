@@ -12,8 +12,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Eight bytes: what to add to both clocks, ns. The runner makes the file; without it nothing is
- * added. */
+/* Two numbers of eight bytes: what to add to the boot clock and to the wall clock, ns. The runner
+ * makes the file; without it nothing is added. */
 #define CLOCK_FILE "/tmp/w/clock"
 #define SAN_LOG	   "log_path=/tmp/w/log/sanitizer"
 
@@ -26,18 +26,18 @@ const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
 const char *__tsan_default_options(void);
 
-static const _Atomic int64_t no_offset;
-static const _Atomic int64_t *offset = &no_offset;
+static const _Atomic int64_t no_offsets[2];
+static const _Atomic int64_t *offsets = no_offsets;
 
 /* The linker sends every call of clock_boot() and clock_wall() here (--wrap). */
 int64_t __wrap_clock_boot(void)
 {
-	return __real_clock_boot() + atomic_load(offset);
+	return __real_clock_boot() + atomic_load(&offsets[0]);
 }
 
 int64_t __wrap_clock_wall(void)
 {
-	return __real_clock_wall() + atomic_load(offset);
+	return __real_clock_wall() + atomic_load(&offsets[1]);
 }
 
 /* The leak check stops the process with ptrace, which an undumpable process without capabilities
@@ -93,9 +93,9 @@ static void map_clock(void)
 	int fd = open(CLOCK_FILE, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	void *p = mmap(NULL, sizeof(*offset), PROT_READ, MAP_SHARED, fd, 0);
+	void *p = mmap(NULL, sizeof(no_offsets), PROT_READ, MAP_SHARED, fd, 0);
 	if (p != MAP_FAILED)
-		offset = p;
+		offsets = p;
 	close(fd);
 }
 
