@@ -14,6 +14,7 @@
 
 #include "core/core.h"
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,6 +32,9 @@ struct fs {
 	int64_t timeout;    /* ns: how long a request may be parked (timeout=) */
 	int64_t park_limit; /* ns: half of the kernel's request timeout, or CLOCK_NEVER (R27) */
 	int64_t mounted;    /* wall time of the mount: mtime of what has none of its own */
+	/* All of the above is set: the core's callbacks, which come from its threads as soon as it
+	 * is open, may use it. */
+	atomic_bool serving;
 };
 
 /* Boot time by which a request parked now must be answered. */

@@ -55,7 +55,7 @@ struct inodes {
 	struct away away[AWAY_ROWS][AWAY_PER_ROW]; /* a row by thread number */
 };
 
-int inodes_new(struct fs *fs, struct inodes **ret)
+int inodes_new(struct fs *fs)
 {
 	struct inodes *t = mem_calloc(1, sizeof(*t));
 	struct inode_key root = {.view = VIEW_TREE, .is_dir = true, .control = -1};
@@ -74,7 +74,6 @@ int inodes_new(struct fs *fs, struct inodes **ret)
 		inodes_free(fs);
 		return -ENOMEM;
 	}
-	*ret = t;
 	return 0;
 }
 

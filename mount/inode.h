@@ -59,7 +59,7 @@ struct inode {
 	struct inode_links *links;
 };
 
-int inodes_new(struct fs *fs, struct inodes **ret);
+int inodes_new(struct fs *fs); /* sets fs->inodes */
 void inodes_free(struct fs *fs);
 
 /* The inode of a node id, pinned; NULL if the kernel cannot know it. */

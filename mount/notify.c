@@ -135,7 +135,7 @@ static void *notifier_run(void *arg)
 	return NULL;
 }
 
-int notifier_new(struct fs *fs, struct notifier **ret)
+int notifier_new(struct fs *fs)
 {
 	struct notifier *nt = mem_calloc(1, sizeof(*nt));
 	int r;
@@ -152,7 +152,6 @@ int notifier_new(struct fs *fs, struct notifier **ret)
 		fs->notifier = NULL;
 		return -r;
 	}
-	*ret = nt;
 	return 0;
 }
 
@@ -192,8 +191,8 @@ void notify_changed(void *arg, struct dent *d, enum core_change what)
 {
 	struct fs *fs = arg;
 	struct inode *in;
-	if (!fs->notifier)
-		return; /* not mounted yet, or no longer */
+	if (!atomic_load(&fs->serving))
+		return; /* the kernel knows nothing yet, or no more */
 	switch (what) {
 	case CORE_NEW:
 		notify_name(fs, d); /* a provisional node may stand for it */

@@ -11,7 +11,7 @@
 
 #include "mount/inode.h"
 
-int notifier_new(struct fs *fs, struct notifier **ret);
+int notifier_new(struct fs *fs); /* sets fs->notifier */
 /* Ends the thread; what is queued is dropped (actions of notify_then() still run). */
 void notifier_free(struct fs *fs);
 

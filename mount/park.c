@@ -182,7 +182,7 @@ static void *parks_run(void *arg)
 	return NULL;
 }
 
-int parks_new(struct fs *fs, struct parks **ret)
+int parks_new(struct fs *fs)
 {
 	struct parks *ps = mem_calloc(1, sizeof(*ps));
 	pthread_condattr_t attr;
@@ -203,7 +203,6 @@ int parks_new(struct fs *fs, struct parks **ret)
 		fs->parks = NULL;
 		return -r;
 	}
-	*ret = ps;
 	return 0;
 }
 

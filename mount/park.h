@@ -48,7 +48,7 @@ struct park {
 	struct park *prev, *next;
 };
 
-int parks_new(struct fs *fs, struct parks **ret);
+int parks_new(struct fs *fs); /* sets fs->parks */
 /* Ends the thread. All parks must be finished. */
 void parks_free(struct fs *fs);
 

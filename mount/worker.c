@@ -183,14 +183,14 @@ static int take_environment(struct worker *w, struct sfs_err *err)
 static void on_pressure(void *arg)
 {
 	struct fs *fs = arg;
-	if (fs->inodes)
+	if (atomic_load(&fs->serving))
 		inodes_drop_recent(fs);
 }
 
 static void on_gauges(void *arg, struct core_gauges *ret)
 {
 	struct fs *fs = arg;
-	if (fs->inodes)
+	if (atomic_load(&fs->serving))
 		inodes_count(fs, &ret->inodes, &ret->handles);
 }
 
@@ -232,9 +232,9 @@ static int start(struct worker *w, struct sfs_err *err)
 		return r;
 	if ((r = open_core(w, err)) < 0)
 		return r;
-	if ((r = inodes_new(fs, &fs->inodes)) < 0 || (r = parks_new(fs, &fs->parks)) < 0 ||
-		(r = notifier_new(fs, &fs->notifier)) < 0)
+	if ((r = inodes_new(fs)) < 0 || (r = parks_new(fs)) < 0 || (r = notifier_new(fs)) < 0)
 		return err_errno(err, -r, "cannot start serving");
+	atomic_store(&fs->serving, true);
 	return session_start(fs, err);
 }
 
@@ -245,6 +245,7 @@ static void finish(struct worker *w)
 	struct fs *fs = &w->fs;
 	if (fs->core)
 		core_shutdown(fs->core);
+	atomic_store(&fs->serving, false);
 	notifier_free(fs);
 	parks_free(fs);
 	if (fs->inodes)

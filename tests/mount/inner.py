@@ -255,7 +255,7 @@ def sweep():
 def show_sanitizer():
     """The first report of each kind, whole."""
     seen = set()
-    for path in sorted(glob.glob(W + "/log/sanitizer.*")):
+    for path in sorted(glob.glob(W + "/log/*")):
         for report in re.split(r"(?m)^={18}$", read(path).decode(errors="replace")):
             summary = re.search(r"^SUMMARY: (.*)$", report, re.M)
             if summary and summary.group(1) not in seen:

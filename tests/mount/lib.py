@@ -191,12 +191,6 @@ def run(*argv, input=None, timeout=20, env=None, uid=None, cwd=None, check_code=
     return r
 
 
-def sanitizer():
-    """"address", "thread" or "": what the programs under test were built with."""
-    binary = slurp(TESTER)
-    return "address" if b"__asan_init" in binary else "thread" if b"__tsan_init" in binary else ""
-
-
 def need(*programs):
     for p in programs:
         if run("sh", "-c", f"command -v {p}").code != 0:
@@ -277,8 +271,16 @@ exec {BUILD}/secretfs-holder "${{words[@]}}"
     return exe
 
 
+def sanitizer():
+    """"address", "thread" or "": what the programs under test were built with."""
+    binary = slurp(TESTER)
+    return "address" if b"__asan_init" in binary else "thread" if b"__tsan_init" in binary else ""
+
+
 if os.environ.get("SFS_TEST_VALGRIND"):
     TESTER = under_valgrind()
+if sanitizer():
+    SECRETFS = TESTER  # it brings the sanitizers their settings (test_main.c)
 
 
 # --- mounts --------------------------------------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ static void setup(void)
 	cr_assert_eq(envstore_parse("", 0, &env, &err), 0);
 	cr_assert_eq(config_load("example:", "", &paths, &c, &err), 0, "%s", err.msg);
 	cr_assert_eq(core_open(c, &paths, env, &ev, &fs.core, &err), 0, "%s", err.msg);
-	cr_assert_eq(inodes_new(&fs, &fs.inodes), 0);
-	cr_assert_eq(parks_new(&fs, &fs.parks), 0);
+	cr_assert_eq(inodes_new(&fs), 0);
+	cr_assert_eq(parks_new(&fs), 0);
 }
 
 static void teardown(void)
@@ -258,7 +258,7 @@ Test(handle, a_file_open_as_a_version_keeps_the_size_of_its_node, .init = setup,
 	struct secret *bytes = secret_new("twenty bytes of text", 20);
 	struct handle *h = handle_new(&fs, in, secret_ref(bytes), true);
 	struct inode_state s;
-	cr_assert_eq(notifier_new(&fs, &fs.notifier), 0);
+	cr_assert_eq(notifier_new(&fs), 0);
 	inode_bind(&fs, in, 9, bytes, 0, false);
 	inode_show(&fs, in, 5, 0);
 	inode_state(&fs, in, &s);
