@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OPEN, READ, RELEASE. OPEN brings the value, so that errors arrive there and fstat(2) afterwards
  * is exact; a handle keeps its bytes to the end. */
+#include "base/cleanup.h"
 #include "core/fields.h"
 #include "mount/notify.h"
 #include "mount/ops.h"
@@ -62,6 +63,25 @@ static void open_again(struct park *p, struct secret *bytes)
 	fuse_reply_err(p->req, ESTALE);
 }
 
+static void followed(void *arg)
+{
+	struct park *p = arg;
+	file_reply_open(p->fs, p->req, p->inode, &p->fi, take(p->bytes), true);
+	park_put(p);
+}
+
+/* Size and pages the kernel has are of the old version: it must have dropped them before the caller
+ * goes on. */
+static void open_following(struct park *p, struct payload *payload, struct secret *bytes)
+{
+	inode_follow(p->fs, p->inode);
+	inode_show(p->fs, p->inode, secret_len(bytes), payload->created);
+	p->bytes = bytes;
+	park_ref(p);
+	notify_inode(p->fs, p->inode);
+	notify_then(p->fs, followed, p);
+}
+
 /*
  * The node is an outdated version, or one of a secret that is no longer cached. Who comes for the
  * first time is sent to look the name up again. If even that came too late, because rotations are
@@ -78,10 +98,7 @@ static void open_outdated(
 		secret_unref(bytes);
 		file_reply_open(p->fs, p->req, p->inode, &p->fi, recent, false);
 	} else {
-		inode_follow(p->fs, p->inode);
-		notify_inode(
-			p->fs, p->inode); /* size and pages the kernel has are of the old version */
-		open_name(p, bytes, payload->created);
+		open_following(p, payload, bytes);
 	}
 }
 

@@ -26,6 +26,11 @@ struct parks {
 	pthread_t thread;
 };
 
+void park_ref(struct park *p)
+{
+	atomic_fetch_add(&p->refs, 1);
+}
+
 void park_put(struct park *p)
 {
 	if (atomic_fetch_sub(&p->refs, 1) != 1)
@@ -33,6 +38,7 @@ void park_put(struct park *p)
 	inode_put(p->fs, p->inode);
 	if (p->dent)
 		dent_unref(p->fs->core, p->dent);
+	secret_unref(p->bytes);
 	mem_free(p->sub);
 	mem_free(p);
 }

@@ -34,7 +34,9 @@ struct park {
 	struct dent *dent;		  /* a reference, or NULL */
 	char *sub;			  /* owned, or NULL */
 	size_t size;			  /* WRITE: bytes; LOOKUP: rounds */
-	int errnum;			  /* WRITE: what to answer */
+	struct secret
+		*bytes; /* OPEN of a node that follows: what it will read; a reference, or NULL */
+	int errnum;	/* WRITE: what to answer */
 
 	/* Takes the request back from the core: true = its callback will not come. May be NULL.
 	 * Used when the caller was interrupted. */
@@ -59,6 +61,7 @@ struct park *park_new(struct fs *fs, fuse_req_t req, struct inode *in);
 /* True for exactly one caller, which must answer p->req. */
 bool park_finish(struct park *p);
 /* Gives a reference back: the callback does it when it is through. */
+void park_ref(struct park *p);
 void park_put(struct park *p);
 /* The park that embeds a waiter. */
 #define park_of(ptr, member) \
