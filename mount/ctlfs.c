@@ -117,7 +117,7 @@ static char *list_filter(const struct inode *in)
 
 static void open_list(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)
 {
-	struct park *p = park_new(fs, req, in);
+	struct park *p = park_new(fs, req, in, NULL);
 	if (!p)
 		return;
 	p->fi = *fi;
@@ -232,9 +232,8 @@ static void write_commands(
 	}
 	if (lines.len == 0) {
 		fuse_reply_write(req, size);
-	} else if ((p = park_new(fs, req, in))) {
+	} else if ((p = park_new(fs, req, in, cancel_write))) {
 		p->size = size;
-		p->cancel = cancel_write;
 		p->w.control = (struct control_waiter){
 			.done = written, .deadline = fs_control_deadline(fs)};
 		core_control_write(fs->core, in->control, lines.data, lines.len, &p->w.control);

@@ -123,7 +123,7 @@ static void opened_fields(struct waiter *w, struct payload *payload, const struc
 
 static void opendir_park(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)
 {
-	struct park *p = park_new(fs, req, in);
+	struct park *p = park_new(fs, req, in, NULL);
 	if (!p)
 		return;
 	p->fi = *fi;

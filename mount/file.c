@@ -195,7 +195,7 @@ static bool cancel_fetch(struct park *p)
 
 static void open_park(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)
 {
-	struct park *p = park_new(fs, req, in);
+	struct park *p = park_new(fs, req, in, in->view == VIEW_META ? NULL : cancel_fetch);
 	const char *version = in->view == VIEW_VERSIONS ? in->sub : NULL;
 	if (!p)
 		return;
@@ -206,7 +206,6 @@ static void open_park(struct fs *fs, fuse_req_t req, struct inode *in, struct fu
 		return;
 	}
 	p->w.fetch = (struct waiter){.done = opened, .deadline = fs_deadline(fs)};
-	p->cancel = cancel_fetch;
 	core_fetch(fs->core, in->dent, version,
 		in->view == VIEW_NOCACHE ? FETCH_NOCACHE : FETCH_CACHED, &p->w.fetch);
 }

@@ -239,7 +239,7 @@ static void lookup(struct fs *fs, fuse_req_t req, struct inode *dir, const char 
 		fuse_reply_err(req, ENOMEM);
 	else if (r == RESOLVE_NONE || round >= LOOKUP_ROUNDS)
 		fuse_reply_err(req, ENOENT);
-	else if ((p = park_new(fs, req, dir))) {
+	else if ((p = park_new(fs, req, dir, NULL))) {
 		p->dent = take(f.key.dent);
 		p->sub = (char *)take(f.key.sub);
 		p->size = round + 1;
@@ -375,7 +375,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	inode_state(fs, in, &s);
 	if (!s.provisional || (in->view != VIEW_TREE && in->view != VIEW_VERSIONS)) {
 		node_reply_attr(fs, req, in);
-	} else if ((p = park_new(fs, req, in))) {
+	} else if ((p = park_new(fs, req, in, NULL))) {
 		p->w.fetch =
 			(struct waiter){.done = getattr_confirmed, .deadline = fs_deadline(fs)};
 		core_fetch(fs->core, in->dent, in->sub, FETCH_CACHED, &p->w.fetch);

@@ -68,7 +68,8 @@ static void on_interrupt(fuse_req_t req, void *data)
 	pthread_mutex_unlock(&ps->lock);
 }
 
-struct park *park_new(struct fs *fs, fuse_req_t req, struct inode *in)
+struct park *park_new(
+	struct fs *fs, fuse_req_t req, struct inode *in, bool (*cancel)(struct park *p))
 {
 	struct park *p = mem_calloc(1, sizeof(*p));
 	if (!p) {
@@ -78,6 +79,7 @@ struct park *park_new(struct fs *fs, fuse_req_t req, struct inode *in)
 	p->req = req;
 	p->fs = fs;
 	p->tid = fuse_req_ctx(req)->pid;
+	p->cancel = cancel;
 	p->inode = in ? inode_get(fs, in->ino) : NULL;
 	atomic_init(&p->refs, 2); /* one for the core's callback, one for the call below */
 	fuse_req_interrupt_func(req, on_interrupt, p);

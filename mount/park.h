@@ -38,11 +38,8 @@ struct park {
 		*bytes; /* OPEN of a node that follows: what it will read; a reference, or NULL */
 	int errnum;	/* WRITE: what to answer */
 
-	/* Takes the request back from the core: true = its callback will not come. May be NULL.
-	 * Used when the caller was interrupted. */
-	bool (*cancel)(struct park *p);
-
 	/* private */
+	bool (*cancel)(struct park *p);
 	pid_t tid; /* the caller's thread */
 	_Atomic unsigned refs;
 	atomic_bool finished;
@@ -57,7 +54,8 @@ void parks_free(struct fs *fs);
 /* A park of the request; pins `in` (may be NULL). Its one reference belongs to the callback the
  * caller passes to the core next. After that the caller must not touch request or park. NULL on no
  * memory, the request is then already answered ENOMEM. */
-struct park *park_new(struct fs *fs, fuse_req_t req, struct inode *in);
+struct park *park_new(
+	struct fs *fs, fuse_req_t req, struct inode *in, bool (*cancel)(struct park *p));
 /* True for exactly one caller, which must answer p->req. */
 bool park_finish(struct park *p);
 /* Gives a reference back: the callback does it when it is through. */

@@ -289,11 +289,21 @@ static int parse_arguments(struct worker *w, int argc, char **argv, struct sfs_e
 		err);
 }
 
+static void stop_listening(struct worker *w)
+{
+	hold_client_stop(w->paths.hold);
+	pthread_join(w->hold_thread, NULL);
+	hold_client_free(w->paths.hold);
+}
+
 static int serve(struct worker *w, struct sfs_err *err)
 {
 	int r = hold_client_new(WORKER_HOLD_FD, &w->paths.hold);
-	if (r < 0 || (r = -pthread_create(&w->hold_thread, NULL, read_orders, w)) < 0)
-		return err_errno(err, -r, "cannot listen to the holder");
+	if (r < 0 || (r = -pthread_create(&w->hold_thread, NULL, read_orders, w)) < 0) {
+		r = err_errno(err, -r, "cannot listen to the holder");
+		tell_holder(HOLD_FAILED, err);
+		return r;
+	}
 	r = start(w, err);
 	if (r == 0 && (r = -pthread_create(&w->order_thread, NULL, carry_out_orders, w)) == 0) {
 		tell_holder(HOLD_LIVE, NULL);
@@ -302,7 +312,10 @@ static int serve(struct worker *w, struct sfs_err *err)
 		pthread_join(w->order_thread, NULL);
 	}
 	wake(w, &w->ended);
+	if (r < 0)
+		tell_holder(HOLD_FAILED, err);
 	finish(w);
+	stop_listening(w);
 	return r;
 }
 
@@ -319,11 +332,9 @@ int worker_main(int argc, char **argv)
 	r = harden_no_dump(&err);
 	if (r == 0)
 		r = parse_arguments(&w, argc, argv, &err);
-	if (r == 0)
-		r = serve(&w, &err);
-	if (r < 0) {
+	if (r < 0)
 		tell_holder(HOLD_FAILED, &err);
-		return EXIT_FAILURE;
-	}
-	return EXIT_SUCCESS;
+	else
+		r = serve(&w, &err);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
