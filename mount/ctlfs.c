@@ -74,27 +74,6 @@ int control_snapshot(struct fs *fs, struct inode *in)
 	return in->view == VIEW_CONTROL ? core_control_read(fs->core, in->control, &in->text) : 0;
 }
 
-static void listed(struct text_waiter *w, const char *text, size_t len, const struct sfs_err *err)
-{
-	struct park *p = park_of(w, text);
-	if (park_finish(p)) {
-		struct handle *h = err ? NULL : handle_new(p->fs, p->inode, NULL, false);
-		int r = err ? -err->code : h ? buf_add(&h->text, text, len) : -ENOMEM;
-		if (r == 0) {
-			inode_show(p->fs, p->inode, len, 0);
-			p->fi.fh = h->id;
-			p->fi.direct_io = 1;
-			if (fuse_reply_open(p->req, &p->fi) == -ENOENT)
-				handle_close(p->fs, p->fi.fh);
-		} else {
-			fuse_reply_err(p->req, -r);
-			if (h)
-				handle_close(p->fs, h->id);
-		}
-	}
-	park_put(p);
-}
-
 /* What a name in .control/list stands for: "all", the stored query, or the name itself as a filter
  * with its %XX decoded. */
 static char *list_filter(const struct inode *in)
@@ -122,11 +101,11 @@ static void open_list(struct fs *fs, fuse_req_t req, struct inode *in, struct fu
 		return;
 	p->fi = *fi;
 	p->sub = list_filter(in);
-	p->w.text = (struct text_waiter){.done = listed, .deadline = fs_deadline(fs)};
+	p->w.text = (struct text_waiter){.done = file_opened_text, .deadline = fs_deadline(fs)};
 	if (p->sub)
 		core_control_list(fs->core, p->sub, &p->w.text);
 	else
-		listed(&p->w.text, NULL, 0, &(struct sfs_err){.code = ENOMEM});
+		file_opened_text(&p->w.text, NULL, 0, &(struct sfs_err){.code = ENOMEM});
 }
 
 void control_open(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)

@@ -167,7 +167,7 @@ static void opened(struct waiter *w, struct payload *payload, const struct sfs_e
 	park_put(p);
 }
 
-static void opened_meta(
+void file_opened_text(
 	struct text_waiter *w, const char *text, size_t len, const struct sfs_err *err)
 {
 	struct park *p = park_of(w, text);
@@ -201,7 +201,8 @@ static void open_park(struct fs *fs, fuse_req_t req, struct inode *in, struct fu
 		return;
 	p->fi = *fi;
 	if (in->view == VIEW_META) {
-		p->w.text = (struct text_waiter){.done = opened_meta, .deadline = fs_deadline(fs)};
+		p->w.text =
+			(struct text_waiter){.done = file_opened_text, .deadline = fs_deadline(fs)};
 		core_meta(fs->core, in->dent, &p->w.text);
 		return;
 	}

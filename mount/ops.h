@@ -59,6 +59,9 @@ int file_fields(
 /* Registers a handle and answers OPEN. `direct`: no page cache. Takes over `bytes`. */
 void file_reply_open(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi,
 	struct secret *bytes, bool direct);
+/* text_waiter.done of a park that opens a file of text (.meta, .control/list): its w.text. */
+void file_opened_text(
+	struct text_waiter *w, const char *text, size_t len, const struct sfs_err *err);
 
 /* ctlfs.c: .control */
 bool control_lookup(struct fs *fs, struct inode *dir, const char *name, struct found *f);
