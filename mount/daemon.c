@@ -77,12 +77,11 @@ static enum outcome await_word(int ready, int signals, struct buf *word)
 	}
 }
 
-/* Ends what we started: SIGTERM lets the holder unmount, SIGKILL is for one that hangs. */
-static void stop_child(pid_t pid, int ready)
+/* Waits for the end of a holder that unmounts what it had; SIGKILL is for one that hangs. Its end of
+ * the pipe closes when it ends; a "hang-up" needs no events bit. */
+static void await_end(pid_t pid, int ready)
 {
 	struct pollfd p = {.fd = ready};
-	kill(pid, SIGTERM);
-	/* The pipe's other end closes when the holder ends; a "hang-up" needs no events bit. */
 	if (poll(&p, 1, GRACE_MSEC) == 0)
 		kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
@@ -129,15 +128,20 @@ static int say_word(const struct mount_request *m, const struct buf *word)
 static int wait_for_daemon(const struct mount_request *m, pid_t pid, int ready, int signals)
 {
 	_cleanup_(buf_clear) struct buf word = BUF_INIT(WORD_MAX);
+	int code;
 	switch (await_word(ready, signals, &word)) {
 	case SAID:
-		return say_word(m, &word);
+		code = say_word(m, &word);
+		if (code != CLI_OK)
+			await_end(pid, ready); /* so that the next try finds nothing of this one */
+		return code;
 	case SILENT:
 		return say_silent(m, pid);
 	case INTERRUPTED:
 		break;
 	}
-	stop_child(pid, ready);
+	kill(pid, SIGTERM);
+	await_end(pid, ready);
 	fprintf(stderr, "secretfs: mount %s: interrupted; nothing is mounted\n", m->mountpoint);
 	return CLI_INTERRUPTED;
 }
