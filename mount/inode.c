@@ -1,59 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "mount/inode.h"
-
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/limits.h"
-#include "mount/notify.h"
+#include "mount/inode_priv.h"
 #include "mount/park.h"
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1
-/* The default one falls through switch labels, which clang refuses; keys here are numbers and paths
- * of our own. */
-#define HASH_FUNCTION(k, n, h) HASH_FNV(k, n, h)
-#include <uthash.h>
-#include <utlist.h>
-
-#define ESTALE_SECONDS 1
 #define RECENT_SECONDS 1
-
-/* Threads that got ESTALE lately. */
-#define AWAY_ROWS    512
-#define AWAY_PER_ROW 4
-struct away {
-	uint64_t ino;	    /* from where */
-	uint64_t looked_up; /* what LOOKUP gave it since; 0 = nothing */
-	int64_t until;
-	pid_t tid;
-};
-
-/* What the tables need of an inode; kept apart so that inode.h does not pull in uthash. */
-struct inode_links {
-	struct inode *in;
-	UT_hash_handle by_id, by_key;
-	char *key;
-	size_t key_len;
-	struct inode_links *prev, *next; /* list of inodes with recent bytes */
-	bool listed;
-};
-
-struct handle_links {
-	struct handle h;
-	UT_hash_handle hh;
-};
-
-struct inodes {
-	pthread_mutex_t lock; /* protects everything below and the changeable fields of inodes and
-				 handles */
-	struct inode_links *by_id, *by_key, *recent;
-	struct handle_links *handles;
-	uint64_t next_ino, next_handle;
-	struct away away[AWAY_ROWS][AWAY_PER_ROW]; /* a row by thread number */
-};
 
 int inodes_new(struct fs *fs)
 {
@@ -103,16 +58,6 @@ static bool unlink_if_unused(struct inodes *t, struct inode *in)
 	if (l->listed)
 		DL_DELETE(t->recent, l);
 	return true;
-}
-
-static void handle_clear(struct handle *h)
-{
-	secret_unref(h->bytes);
-	buf_clear(&h->text);
-	for (size_t i = 0; i < h->nnames; i++)
-		mem_free(h->names[i]);
-	mem_free(h->names);
-	mem_free(h->types);
 }
 
 void inodes_free(struct fs *fs)
@@ -373,55 +318,6 @@ void inode_show(struct fs *fs, struct inode *in, uint64_t size, int64_t mtime)
 	pthread_mutex_unlock(&fs->inodes->lock);
 }
 
-static struct away *away_row(struct inodes *t, pid_t tid)
-{
-	return t->away[(unsigned)tid % AWAY_ROWS];
-}
-
-enum retry inode_retry(struct fs *fs, struct inode *in, pid_t tid)
-{
-	const int64_t now = clock_boot();
-	enum retry r = RETRY_NO;
-	struct away *a;
-	pthread_mutex_lock(&fs->inodes->lock);
-	a = away_row(fs->inodes, tid);
-	for (size_t i = 0; i < AWAY_PER_ROW && r == RETRY_NO; i++) {
-		if (a[i].tid != tid || now >= a[i].until)
-			continue;
-		if (a[i].looked_up == in->ino)
-			r = RETRY_LOOKED_UP;
-		else if (a[i].ino == in->ino)
-			r = RETRY_SAME_NODE;
-		if (r != RETRY_NO)
-			a[i].until = 0;
-	}
-	pthread_mutex_unlock(&fs->inodes->lock);
-	return r;
-}
-
-void inode_send_away(struct fs *fs, struct inode *in, pid_t tid)
-{
-	struct away *a, *oldest;
-	pthread_mutex_lock(&fs->inodes->lock);
-	a = oldest = away_row(fs->inodes, tid);
-	for (size_t i = 1; i < AWAY_PER_ROW; i++)
-		if (a[i].until < oldest->until)
-			oldest = &a[i];
-	*oldest = (struct away){in->ino, 0, clock_after(clock_boot(), ESTALE_SECONDS), tid};
-	pthread_mutex_unlock(&fs->inodes->lock);
-}
-
-void inode_looked_up(struct fs *fs, struct inode *in, pid_t tid)
-{
-	struct away *a;
-	pthread_mutex_lock(&fs->inodes->lock);
-	a = away_row(fs->inodes, tid);
-	for (size_t i = 0; i < AWAY_PER_ROW; i++)
-		if (a[i].tid == tid && a[i].until)
-			a[i].looked_up = in->ino;
-	pthread_mutex_unlock(&fs->inodes->lock);
-}
-
 struct secret *inode_recent(struct fs *fs, struct inode *in)
 {
 	struct secret *s = NULL;
@@ -474,92 +370,6 @@ bool inodes_sweep(struct fs *fs)
 void inodes_drop_recent(struct fs *fs)
 {
 	sweep(fs, CLOCK_NEVER);
-}
-
-struct handle *handle_new(struct fs *fs, struct inode *in, struct secret *bytes, bool cached)
-{
-	struct inodes *t = fs->inodes;
-	struct handle_links *h = mem_calloc(1, sizeof(*h)), *found = NULL;
-	if (h) {
-		h->h.inode = in;
-		h->h.bytes = bytes;
-		h->h.cached = cached;
-		h->h.text = (struct buf)BUF_INIT(SFS_TEXT_MAX);
-		pthread_mutex_lock(&t->lock);
-		h->h.id = t->next_handle++;
-		HASH_ADD(hh, t->handles, h.id, sizeof(h->h.id), h);
-		HASH_FIND(hh, t->handles, &h->h.id, sizeof(h->h.id), found);
-		if (found) {
-			in->pins++;
-			in->readers += cached;
-		}
-		pthread_mutex_unlock(&t->lock);
-	}
-	if (found)
-		return &h->h;
-	mem_free(h);
-	secret_unref(bytes);
-	return NULL;
-}
-
-struct handle *handle_get(struct fs *fs, uint64_t id)
-{
-	struct inodes *t = fs->inodes;
-	struct handle_links *h;
-	pthread_mutex_lock(&t->lock);
-	HASH_FIND(hh, t->handles, &id, sizeof(id), h);
-	if (h)
-		h->h.pins++;
-	pthread_mutex_unlock(&t->lock);
-	return h ? &h->h : NULL;
-}
-
-static void handle_destroy(struct fs *fs, struct handle *h)
-{
-	struct inode *in = h->inode;
-	bool resized;
-	pthread_mutex_lock(&fs->inodes->lock);
-	in->readers -= h->cached;
-	resized = in->resized && in->readers == 0;
-	if (resized) {
-		in->size = in->next_size;
-		in->resized = false;
-	}
-	pthread_mutex_unlock(&fs->inodes->lock);
-	if (resized)
-		notify_inode(fs, in);
-	handle_clear(h);
-	inode_put(fs, in);
-	mem_free(h); /* the first member of struct handle_links */
-}
-
-void handle_put(struct fs *fs, struct handle *h)
-{
-	bool dead;
-	if (!h)
-		return;
-	pthread_mutex_lock(&fs->inodes->lock);
-	dead = --h->pins == 0 && h->closed;
-	pthread_mutex_unlock(&fs->inodes->lock);
-	if (dead)
-		handle_destroy(fs, h);
-}
-
-void handle_close(struct fs *fs, uint64_t id)
-{
-	struct inodes *t = fs->inodes;
-	struct handle_links *h;
-	bool dead = false;
-	pthread_mutex_lock(&t->lock);
-	HASH_FIND(hh, t->handles, &id, sizeof(id), h);
-	if (h) {
-		HASH_DEL(t->handles, h);
-		h->h.closed = true;
-		dead = h->h.pins == 0;
-	}
-	pthread_mutex_unlock(&t->lock);
-	if (dead)
-		handle_destroy(fs, &h->h);
 }
 
 void inodes_count(struct fs *fs, uint64_t *ret_inodes, uint64_t *ret_handles)

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who was sent away with ESTALE, and what it opens next. */
+#include "base/clock.h"
+#include "mount/inode_priv.h"
+
+#define ESTALE_SECONDS 1
+
+static struct away *away_row(struct inodes *t, pid_t tid)
+{
+	return t->away[(unsigned)tid % AWAY_ROWS];
+}
+
+enum retry inode_retry(struct fs *fs, struct inode *in, pid_t tid)
+{
+	const int64_t now = clock_boot();
+	enum retry r = RETRY_NO;
+	struct away *a;
+	pthread_mutex_lock(&fs->inodes->lock);
+	a = away_row(fs->inodes, tid);
+	for (size_t i = 0; i < AWAY_PER_ROW && r == RETRY_NO; i++) {
+		if (a[i].tid != tid || now >= a[i].until)
+			continue;
+		if (a[i].looked_up == in->ino)
+			r = RETRY_LOOKED_UP;
+		else if (a[i].ino == in->ino)
+			r = RETRY_SAME_NODE;
+		if (r != RETRY_NO)
+			a[i].until = 0;
+	}
+	pthread_mutex_unlock(&fs->inodes->lock);
+	return r;
+}
+
+void inode_send_away(struct fs *fs, struct inode *in, pid_t tid)
+{
+	struct away *a, *oldest;
+	pthread_mutex_lock(&fs->inodes->lock);
+	a = oldest = away_row(fs->inodes, tid);
+	for (size_t i = 1; i < AWAY_PER_ROW; i++)
+		if (a[i].until < oldest->until)
+			oldest = &a[i];
+	*oldest = (struct away){in->ino, 0, clock_after(clock_boot(), ESTALE_SECONDS), tid};
+	pthread_mutex_unlock(&fs->inodes->lock);
+}
+
+void inode_looked_up(struct fs *fs, struct inode *in, pid_t tid)
+{
+	struct away *a;
+	pthread_mutex_lock(&fs->inodes->lock);
+	a = away_row(fs->inodes, tid);
+	for (size_t i = 0; i < AWAY_PER_ROW; i++)
+		if (a[i].tid == tid && a[i].until)
+			a[i].looked_up = in->ino;
+	pthread_mutex_unlock(&fs->inodes->lock);
+}
