@@ -230,6 +230,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 		      same */
 	if (!in || in->ino != ino)
 		fuse_reply_err(req, ESTALE);
+	else if (in->is_dir)
+		fuse_reply_err(req, EISDIR);
 	else if (in->view == VIEW_LIST && strcmp(in->sub, "query") == 0)
 		store_query(req, data, size);
 	else if (in->view != VIEW_CONTROL || !control_rows[in->control].writable)

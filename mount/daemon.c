@@ -77,8 +77,8 @@ static enum outcome await_word(int ready, int signals, struct buf *word)
 	}
 }
 
-/* Waits for the end of a holder that unmounts what it had; SIGKILL is for one that hangs. Its end of
- * the pipe closes when it ends; a "hang-up" needs no events bit. */
+/* Waits for the end of a holder that unmounts what it had; SIGKILL is for one that hangs. Its end
+ * of the pipe closes when it ends; a "hang-up" needs no events bit. */
 static void await_end(pid_t pid, int ready)
 {
 	struct pollfd p = {.fd = ready};
