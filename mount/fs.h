@@ -22,6 +22,7 @@
 struct inodes;
 struct parks;
 struct notifier;
+struct renamer;
 
 struct fs {
 	struct core *core;
@@ -29,6 +30,7 @@ struct fs {
 	struct inodes *inodes;
 	struct parks *parks;
 	struct notifier *notifier;
+	struct renamer *renamer; /* renamer.h */
 	int64_t timeout;    /* ns: how long a request may be parked (timeout=) */
 	int64_t park_limit; /* ns: half of the kernel's request timeout, or CLOCK_NEVER (R27) */
 	int64_t mounted;    /* wall time of the mount: mtime of what has none of its own */

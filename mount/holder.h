@@ -6,7 +6,8 @@
  * src/base only.
  *
  * The worker's descriptors: 0 /dev/null, 1 and 2 the log, 3 /dev/fuse, 4 the hold socket
- * (base/hold.h), 5 the directory that the mount covers. Its last argument is the device number of
+ * (base/hold.h), 5 the directory that the mount covers, 6 its end of the socket to the renamer
+ * (base/renmsg.h). Its last argument is the device number of
  * the mount, "MAJOR:MINOR".
  */
 #ifndef SFS_MOUNT_HOLDER_H

@@ -16,7 +16,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-enum { FD_FUSE = 3, FD_HOLD, FD_COVERED, FD_FIRST_FREE, FD_ASIDE = 10 };
+enum { FD_FUSE = 3, FD_HOLD, FD_COVERED, FD_RENAMER, FD_ASIDE = 10, FD_N = 6 };
 
 #define WORKER_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -59,22 +59,22 @@ static void raise_memlock(uint64_t bytes)
  * one another. */
 static int place_descriptors(const struct holder_mount *m, int log_fd, int sock)
 {
-	const int from[] = {log_fd, log_fd, m->fuse_fd, sock, m->covered_fd};
-	const int to[] = {1, 2, FD_FUSE, FD_HOLD, FD_COVERED};
-	int aside[5];
+	const int from[FD_N] = {log_fd, log_fd, m->fuse_fd, sock, m->covered_fd, -1};
+	const int to[FD_N] = {1, 2, FD_FUSE, FD_HOLD, FD_COVERED, FD_RENAMER};
+	int aside[FD_N];
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0 || dup2(null, 0) < 0)
 		return -errno;
-	for (size_t i = 0; i < 5; i++) {
+	for (size_t i = 0; i < FD_N; i++) {
 		aside[i] = fcntl(from[i] < 0 ? null : from[i], F_DUPFD_CLOEXEC, FD_ASIDE);
 		if (aside[i] < 0)
 			return -errno;
 	}
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < FD_N; i++)
 		if (dup2(aside[i], to[i]) < 0)
 			return -errno;
-	const int keep[] = {FD_FUSE, FD_HOLD, FD_COVERED};
-	harden_descriptors(keep, 3);
+	const int keep[] = {FD_FUSE, FD_HOLD, FD_COVERED, FD_RENAMER};
+	harden_descriptors(keep, 4);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "mount/notify.h"
 #include "mount/park.h"
+#include "mount/renamer.h"
 #include "mount/session.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -232,7 +233,8 @@ static int start(struct worker *w, struct sfs_err *err)
 		return r;
 	if ((r = open_core(w, err)) < 0)
 		return r;
-	if ((r = inodes_new(fs)) < 0 || (r = parks_new(fs)) < 0 || (r = notifier_new(fs)) < 0)
+	if ((r = renamer_new(WORKER_RENAMER_FD, w->paths.hold, &fs->renamer)) < 0 ||
+		(r = inodes_new(fs)) < 0 || (r = parks_new(fs)) < 0 || (r = notifier_new(fs)) < 0)
 		return err_errno(err, -r, "cannot start serving");
 	atomic_store(&fs->serving, true);
 	return session_start(fs, err);
@@ -246,7 +248,10 @@ static void finish(struct worker *w)
 	if (fs->core)
 		core_shutdown(fs->core);
 	atomic_store(&fs->serving, false);
+	if (fs->renamer)
+		renamer_stop(fs->renamer);
 	notifier_free(fs);
+	renamer_free(fs->renamer);
 	parks_free(fs);
 	if (fs->inodes)
 		inodes_free(fs);
@@ -327,7 +332,7 @@ int worker_main(int argc, char **argv)
 	int r;
 	set_signals();
 	harden_environment();
-	for (int fd = WORKER_FUSE_FD; fd <= WORKER_COVERED_FD; fd++)
+	for (int fd = WORKER_FUSE_FD; fd <= WORKER_RENAMER_FD; fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC); /* nothing we start inherits them (R8) */
 	r = harden_no_dump(&err);
 	if (r == 0)

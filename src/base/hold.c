@@ -21,7 +21,7 @@ union control { /* room for one descriptor, aligned as CMSG_* wants it */
 	struct cmsghdr align;
 };
 
-int hold_send(int sock, const struct hold_msg *m, int fd)
+static int send_with(int sock, const struct hold_msg *m, int fd, int flags)
 {
 	union control ctl = {.buf = {0}};
 	if (m->len >= SFS_HOLD_MSG_MAX)
@@ -38,13 +38,18 @@ int hold_send(int sock, const struct hold_msg *m, int fd)
 		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
 	}
 	for (;;) {
-		if (sendmsg(sock, &h, MSG_NOSIGNAL) >= 0)
+		if (sendmsg(sock, &h, MSG_NOSIGNAL | flags) >= 0)
 			return 0;
 		if (errno == ECONNRESET || errno == ECONNREFUSED || errno == ENOTCONN)
 			return -EPIPE;
 		if (errno != EINTR)
 			return -errno;
 	}
+}
+
+int hold_send(int sock, const struct hold_msg *m, int fd)
+{
+	return send_with(sock, m, fd, 0);
 }
 
 /* The descriptors of the message: the only one to *ret_fd; of several, none. False if it is not as
@@ -234,6 +239,12 @@ int hold_tell(struct hold_client *c, enum hold_type t, int code, const char *tex
 	struct hold_msg m;
 	int r = fill(&m, t, code, 0, text);
 	return r < 0 ? r : hold_send(c->sock, &m, -1);
+}
+
+int hold_tell_now(struct hold_client *c, enum hold_type t, int code)
+{
+	const struct hold_msg m = {.type = t, .code = code};
+	return send_with(c->sock, &m, -1, MSG_DONTWAIT);
 }
 
 static int waiter_init(struct waiter *w)

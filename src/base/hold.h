@@ -23,8 +23,11 @@ enum hold_type {
 	HOLD_FAILED, /* the worker cannot start: code = errno, text = the sentence. No reply */
 	HOLD_STOP,   /* holder to worker: the mount is gone, end. No reply */
 	HOLD_RELOAD, /* holder to worker: SIGHUP. No reply */
-	HOLD_REPLY,  /* answer to the request with the same id: code = 0 or errno, text = sentence;
-			of an  opened file or directory the canonical path */
+	HOLD_RENAMER_STUCK, /* the renamer of generation `code` does not answer. No reply */
+	HOLD_CHANGED, /* lines for command number `code` of those fixed at mount (base/changes.h).
+			 No reply */
+	HOLD_REPLY,   /* answer to the request with the same id: code = 0 or errno, text = sentence;
+			 of an  opened file or directory the canonical path */
 };
 
 /* Fixed layout, native byte order: both ends are one build. */
@@ -62,6 +65,8 @@ int hold_ask_path(struct hold_client *c, enum hold_type t, const char *text, uin
 /* Tells the holder something that has no answer (HOLD_LIVE, HOLD_FAILED with `code` and its
  * sentence). */
 int hold_tell(struct hold_client *c, enum hold_type t, int code, const char *text);
+/* The same without text and without waiting for room: -EAGAIN. */
+int hold_tell_now(struct hold_client *c, enum hold_type t, int code);
 /* Makes hold_client_run() return. */
 void hold_client_stop(struct hold_client *c);
 /* Closes the socket. After hold_client_run() has returned and no thread asks any more. */

@@ -111,7 +111,7 @@ ok "R8 descriptors 1 and 2 are the log" [ "$(grep -cE "^fd [12] $T/log" "$T/log"
 ok "R8 descriptor 3 is FUSE" logged '^fd 3 /dev/fuse'
 ok "R8 descriptor 4 is a socket" logged '^fd 4 socket:'
 ok "R8 descriptor 5 is the covered directory" logged "^fd 5 $M"
-ok "R8 nothing else is inherited" [ "$(grep -c '^fd ' "$T/log")" = 6 ]
+ok "R8 nothing else is inherited" [ "$(grep -c '^fd ' "$T/log")" = 7 ]
 ok "environment of the worker" [ "$(grep '^env ' "$T/log" | cut -d= -f1 | sort | tr '\n' ' ')" = "env LANG env PATH " ]
 ok "signals of the worker are as new" logged 'blocked 0 pipe default'
 ok "last argument is the device" logged "$device_line"
