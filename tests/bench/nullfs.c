@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nullfs MOUNTPOINT NAMES BYTES: the smallest FUSE file system with the round trips of secretfs'
- * lazy mode: files f000000.., each BYTES of 'x'; open goes to the daemon, pages stay in the
- * kernel's cache (keep_cache). What secretfs costs above this is its own.
+ * nullfs MOUNTPOINT NAMES BYTES: what libfuse's example hello_ll does (low-level calls, libfuse's
+ * own threads and loop), with the flags and lifetimes of secretfs' lazy mode: open goes to the
+ * daemon, pages stay in the kernel's cache, FLUSH is not sent, nothing is spliced. Files f000000..,
+ * each BYTES of 'x'. What secretfs costs above this is its own.
  */
 #define FUSE_USE_VERSION 314
 #include <errno.h>
 #include <fuse_lowlevel.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,15 @@ static unsigned long names;
 static size_t bytes;
 static char *content;
 
+/* As mount/session.c asks for it. */
+static void null_init(void *userdata, struct fuse_conn_info *conn)
+{
+	(void)userdata;
+	conn->want &=
+		~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+			    FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA);
+}
+
 static void attributes(fuse_ino_t ino, struct stat *st)
 {
 	memset(st, 0, sizeof(*st));
@@ -24,6 +35,13 @@ static void attributes(fuse_ino_t ino, struct stat *st)
 	st->st_mode = ino == FUSE_ROOT_ID ? S_IFDIR | 0500 : S_IFREG | 0400;
 	st->st_nlink = 1;
 	st->st_size = ino == FUSE_ROOT_ID ? 0 : (off_t)bytes;
+}
+
+static void entry(fuse_ino_t ino, struct fuse_entry_param *e)
+{
+	*e = (struct fuse_entry_param){
+		.ino = ino, .attr_timeout = TIMEOUT, .entry_timeout = TIMEOUT};
+	attributes(ino, &e->attr);
 }
 
 static void null_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -34,9 +52,8 @@ static void null_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
-	struct fuse_entry_param e = {
-		.ino = i + 2, .attr_timeout = TIMEOUT, .entry_timeout = TIMEOUT};
-	attributes(e.ino, &e.attr);
+	struct fuse_entry_param e;
+	entry(i + 2, &e);
 	fuse_reply_entry(req, &e);
 }
 
@@ -52,6 +69,7 @@ static void null_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
 	fi->keep_cache = 1;
+	fi->noflush = 1;
 	fuse_reply_open(req, fi);
 }
 
@@ -64,19 +82,23 @@ static void null_read(
 	fuse_reply_buf(req, content, left < size ? left : size);
 }
 
-static void null_readdir(
-	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static size_t add_name(
+	fuse_req_t req, char *buf, size_t size, const char *name, unsigned long i, bool plus)
+{
+	struct fuse_entry_param e;
+	entry(i + 2, &e);
+	return plus ? fuse_add_direntry_plus(req, buf, size, name, &e, (off_t)i + 1)
+		    : fuse_add_direntry(req, buf, size, name, &e.attr, (off_t)i + 1);
+}
+
+static void list(fuse_req_t req, size_t size, off_t off, bool plus)
 {
 	char *buf = malloc(size);
 	size_t len = 0;
-	(void)ino;
-	(void)fi;
 	for (unsigned long i = (unsigned long)off; buf && i < names; i++) {
 		char name[32];
-		struct stat st;
 		snprintf(name, sizeof(name), "f%06lu", i);
-		attributes(i + 2, &st);
-		size_t n = fuse_add_direntry(req, buf + len, size - len, name, &st, (off_t)i + 1);
+		size_t n = add_name(req, buf + len, size - len, name, i, plus);
 		if (n > size - len)
 			break;
 		len += n;
@@ -85,12 +107,30 @@ static void null_readdir(
 	free(buf);
 }
 
+static void null_readdir(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	list(req, size, off, false);
+}
+
+static void null_readdirplus(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	list(req, size, off, true);
+}
+
 static const struct fuse_lowlevel_ops operations = {
+	.init = null_init,
 	.lookup = null_lookup,
 	.getattr = null_getattr,
 	.open = null_open,
 	.read = null_read,
 	.readdir = null_readdir,
+	.readdirplus = null_readdirplus,
 };
 
 int main(int argc, char **argv)
@@ -105,7 +145,7 @@ int main(int argc, char **argv)
 	if (!content)
 		return 1;
 	memset(content, 'x', bytes);
-	char option[] = "-odefault_permissions,fsname=nullfs";
+	char option[] = "-odefault_permissions,allow_other,fsname=nullfs";
 	char *words[] = {argv[0], option, NULL};
 	struct fuse_args args = FUSE_ARGS_INIT(2, words);
 	struct fuse_session *se = fuse_session_new(&args, &operations, sizeof(operations), NULL);
