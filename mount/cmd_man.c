@@ -163,7 +163,7 @@ static void words_of(FILE *f, const struct opt_row *rows)
 {
 	for (; rows && rows->name; rows++)
 		if (rows->type != OPT_IGNORED)
-			fprintf(f, "%s%s ", rows->name, rows->type == OPT_FLAG ? "" : "=");
+			fprintf(f, "%s%s ", rows->name, opt_type_bare(rows->type) ? "" : "=");
 }
 
 static void words_options(FILE *f)

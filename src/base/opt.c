@@ -190,6 +190,17 @@ bool opt_flag(const struct opt_values *vals, const struct opt_table *t, const ch
 	return number(vals, t, name, OPT_FLAG, &n) && n;
 }
 
+enum opt_globs opt_globs(const struct opt_values *vals, const struct opt_table *t, const char *name,
+	const char **ret_text)
+{
+	int64_t n;
+	if (!number(vals, t, name, OPT_GLOBS, &n))
+		return OPT_GLOBS_NONE;
+	if (n == OPT_GLOBS_SOME)
+		*ret_text = value_of_row(vals, row_of_type(t, name, 1u << OPT_GLOBS))->text;
+	return (enum opt_globs)n;
+}
+
 int64_t opt_duration(const struct opt_values *vals, const struct opt_table *t, const char *name)
 {
 	int64_t n;

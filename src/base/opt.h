@@ -17,6 +17,8 @@
 
 enum opt_type {
 	OPT_FLAG,     /* no value, or yes/no/true/false/on/off/1/0 */
+	OPT_GLOBS,    /* the same, or patterns of paths (glob_match()) with ':' between them, \: for
+			 one in    a pattern */
 	OPT_STRING,   /* any text */
 	OPT_CHOICE,   /* one of opt_row.choices ("a|b|c") */
 	OPT_DURATION, /* parse_duration(): seconds, -1 = never */
@@ -30,6 +32,12 @@ enum opt_type {
 			with a sentence  that tells how to give it and does not repeat it */
 	OPT_IGNORED, /* words of fstab that mean nothing to us; with or without value */
 };
+
+/* Whether an option of that type may stand without a value. */
+static inline bool opt_type_bare(enum opt_type type)
+{
+	return type == OPT_FLAG || type == OPT_GLOBS || type == OPT_IGNORED;
+}
 
 struct opt_row {
 	const char *name; /* as in -o name=value; a trailing '*' matches a prefix ("x-systemd.*",
@@ -89,6 +97,10 @@ const char *opt_str(
 	const struct opt_values *vals, const struct opt_table *t, const char *name); /* or NULL */
 bool opt_flag(
 	const struct opt_values *vals, const struct opt_table *t, const char *name); /* or false */
+/* Of an OPT_GLOBS; *ret_text gets the patterns as given, for OPT_GLOBS_SOME only. */
+enum opt_globs { OPT_GLOBS_NONE, OPT_GLOBS_ALL, OPT_GLOBS_SOME };
+enum opt_globs opt_globs(const struct opt_values *vals, const struct opt_table *t, const char *name,
+	const char **ret_text); /* or OPT_GLOBS_NONE */
 int64_t opt_duration(
 	const struct opt_values *vals, const struct opt_table *t, const char *name); /* or -1 */
 uint64_t opt_size(

@@ -50,6 +50,38 @@ static int check_choice(
 		err, EINVAL, "option %s (%s): must be one of %s", row->name, origin, row->choices);
 }
 
+/* No pattern is empty. */
+static bool globs_ok(const char *text)
+{
+	for (size_t len = 0;; text++) {
+		if (*text == ':' || !*text) {
+			if (!len)
+				return false;
+			if (!*text)
+				return true;
+			len = 0;
+			continue;
+		}
+		text += text[0] == '\\' && text[1];
+		len++;
+	}
+}
+
+static int check_globs(const struct opt_row *row, const char *text, const char *origin,
+	int64_t *ret, struct sfs_err *err)
+{
+	if (!text || check_flag(text, ret) == 0)
+		return 0;
+	if (!globs_ok(text))
+		return refuse(row, origin,
+			"must be patterns with a colon between them, as prod/**:db/*; or yes or "
+			"no, "
+			"or stand without a value",
+			err);
+	*ret = OPT_GLOBS_SOME;
+	return 0;
+}
+
 static int check_u64(int r, const uint64_t *n, int64_t *ret)
 {
 	if (r == 0 && *n > INT64_MAX)
@@ -214,9 +246,9 @@ static int check_secret(
 int opt_check(const struct opt_row *row, const char *text, const char *origin, int64_t *ret_num,
 	struct sfs_err *err)
 {
-	int64_t num = row->type == OPT_FLAG;
+	int64_t num = row->type == OPT_FLAG || row->type == OPT_GLOBS;
 	int r = 0;
-	if (!text && row->type != OPT_FLAG && row->type != OPT_IGNORED)
+	if (!text && !opt_type_bare(row->type))
 		return err_set(err, EINVAL, "option %s (%s): needs a value, as %s=%s", row->name,
 			origin, row->name, row->arg ? row->arg : "VALUE");
 	switch (row->type) {
@@ -225,6 +257,9 @@ int opt_check(const struct opt_row *row, const char *text, const char *origin, i
 		break;
 	case OPT_FLAG:
 		r = text ? check_number(row, text, origin, &num, err) : 0;
+		break;
+	case OPT_GLOBS:
+		r = check_globs(row, text, origin, &num, err);
 		break;
 	case OPT_DURATION:
 	case OPT_SIZE:

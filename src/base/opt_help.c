@@ -64,7 +64,9 @@ static int put_choices(FILE *f, const char *choices, int column)
 static void help_row(FILE *f, const struct opt_row *row)
 {
 	const char *arg = placeholder(row), *choices = listed_choices(row);
-	int column = fprintf(f, "  %s%s%s", row->name, arg ? "=" : "", arg ? arg : "");
+	bool bare = row->type == OPT_GLOBS;
+	int column = fprintf(f, "  %s%s%s%s%s", row->name, bare ? "[" : "", arg ? "=" : "",
+		arg ? arg : "", bare ? "]" : "");
 	if (column + 2 > TEXT_COLUMN) {
 		fputc('\n', f);
 		column = 0;
@@ -128,9 +130,9 @@ static void man_row(FILE *f, const struct opt_row *row)
 	fputs(".TP\n", f);
 	man_bold(f, row->name);
 	if (arg) {
-		fputs("=\\fI", f);
+		fprintf(f, "%s=\\fI", row->type == OPT_GLOBS ? "[" : "");
 		man_text(f, arg);
-		fputs("\\fR", f);
+		fprintf(f, "\\fR%s", row->type == OPT_GLOBS ? "]" : "");
 	}
 	fputc('\n', f);
 	man_text(f, row->help);

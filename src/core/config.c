@@ -58,7 +58,14 @@ static const struct opt_row mount_rows[] = {
 		"Wait so long for the first listing, and fail the mount without it. Otherwise a "
 		"mount succeeds when its provider is down."},
 	{"nonempty", OPT_FLAG, NULL, NULL, NULL, "Mount over a directory that is not empty."},
-	{"lazy", OPT_FLAG, NULL, NULL, NULL, "Fetch values when they are opened."},
+	{"hydrate", OPT_GLOBS, "GLOB:GLOB", NULL, NULL,
+		"Fetch all values at mount, or those of the paths that a glob matches, and keep "
+		"them "
+		"fresh in the background, read or not. Without globs a value that is held is read "
+		"from the kernel's memory."},
+	{"lazy", OPT_FLAG, NULL, NULL, NULL,
+		"Fetch values when they are opened. It is the default, and turns a hydrate of the "
+		"config file off."},
 	{"debug", OPT_FLAG, NULL, NULL, NULL, "Log more. Values are never logged."},
 	{"log", OPT_STRING, "stderr|syslog|FILE", NULL, NULL,
 		"Where log lines go: standard error, syslog, or a file named by its absolute path, "
@@ -271,6 +278,7 @@ void config_clear(struct config *c)
 		mem_free(c->maps[i].field);
 		mem_free(c->maps[i].origin);
 	}
+	config_clear_globs(c);
 	mem_free(c->backends);
 	mem_free(c->rules);
 	mem_free(c->maps);

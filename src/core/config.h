@@ -76,6 +76,13 @@ struct map_entry {
 	char *origin;
 };
 
+/* Which values are fetched at mount and kept fresh without readers. */
+enum config_hydrate {
+	HYDRATE_NONE,  /* lazy: fetched when opened; also with a mount ttl of 0 */
+	HYDRATE_GLOBS, /* those whose path a glob matches; opened as in lazy mode */
+	HYDRATE_ALL,   /* all: the kernel may serve them without asking */
+};
+
 struct config {
 	char *source;		 /* as given */
 	char *file;		 /* canonical path of the config file, or NULL */
@@ -90,6 +97,9 @@ struct config {
 				 config_set_owner() */
 	mode_t dmode;
 	int64_t list_ttl, negative_ttl; /* seconds */
+	enum config_hydrate hydrate;	/* see config_hydration() */
+	char **hydrate_globs;		/* HYDRATE_GLOBS: patterns without leading slash */
+	size_t nhydrate_globs;
 };
 
 /* Parses SOURCE and `options` (text of -o, may be NULL or ""). `paths` opens the config file. All
@@ -133,5 +143,15 @@ void config_set_owner(struct config *c, uid_t uid, gid_t gid);
 int config_check_mountpoint(const struct config *c, const char *mountpoint, struct sfs_err *err);
 /* Owner and mode of directories and of the mount's own files. */
 void config_dir_policy(const struct config *c, uid_t *ret_uid, gid_t *ret_gid, mode_t *ret_dmode);
+
+/* --- config_hydrate.c --- */
+
+/* The mode of the mount, which a reload may not change (config_check_reload()). */
+enum config_hydrate config_hydration(const struct config *c);
+/* Whether the secret at `path` is to be hydrated (its ttl and what it is are not looked at). */
+bool config_hydrates(const struct config *c, const char *path);
+/* Whether `next` may follow `now` while mounted. EINVAL: the kernel was told at mount whether it
+ * has to ask at each open. */
+int config_check_reload(const struct config *now, const struct config *next, struct sfs_err *err);
 
 #endif

@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ORIGIN_OPTION "-o"
-
 int config_word(
 	const char *name, bool has_value, const char *origin, bool *ret_skip, struct sfs_err *err)
 {
@@ -197,6 +195,8 @@ int config_check(struct config *c, struct sfs_err *err)
 		r = check_arena(c, err);
 	if (r == 0)
 		config_compile(c, getuid(), getgid());
+	if (r == 0)
+		r = config_compile_hydrate(c, err);
 	return r;
 }
 
@@ -227,7 +227,7 @@ static int strip_words(const char *options, struct buf *out, struct sfs_err *err
 		char name[16] = "";
 		if (word < sizeof(name))
 			memcpy(name, options, word);
-		int r = config_word(name, has_value, ORIGIN_OPTION, &skip, err);
+		int r = config_word(name, has_value, CONFIG_ORIGIN_OPTION, &skip, err);
 		if (r < 0)
 			return r;
 		if (!skip && len) {
@@ -258,7 +258,7 @@ static int distribute(const struct opt_values *all, const struct opt_table *cons
 	int r = 0;
 	for (size_t i = 0; i < all->n && r == 0; i++) {
 		const struct opt_value *v = &all->v[i];
-		const char *text = v->row->type == OPT_FLAG && !*v->text ? NULL : v->text;
+		const char *text = opt_type_bare(v->row->type) && !*v->text ? NULL : v->text;
 		for (size_t t = 0; t < n && r == 0; t++)
 			if (table_has(tables[t], v->row) && v->row->type != OPT_IGNORED)
 				r = opt_set(
@@ -284,7 +284,7 @@ static int parse_options(
 		return 0;
 	int r = strip_words(options, &text, err);
 	if (r == 0)
-		r = opt_parse(&all, tables, n, buf_text(&text), ORIGIN_OPTION, err);
+		r = opt_parse(&all, tables, n, buf_text(&text), CONFIG_ORIGIN_OPTION, err);
 	if (r == 0)
 		r = distribute(&all, tables, sets, n, err);
 	if (r == 0 && b && (opt_find(&b->common, "type") || opt_find(&b->common, "location")))

@@ -5,9 +5,14 @@
 
 #include "core/config.h"
 
+#define CONFIG_ORIGIN_OPTION "-o" /* origin of what the command line says */
+
 /* Turns accepted options into numbers, once, so that a policy costs no parsing. `uid`, `gid`: where
  * the mount has none. */
 void config_compile(struct config *c, uid_t uid, gid_t gid);
+/* The same for lazy and hydrate; after config_compile(). EINVAL: both given; ENOMEM. */
+int config_compile_hydrate(struct config *c, struct sfs_err *err);
+void config_clear_globs(struct config *c);
 /* Frees what it holds and zeroes it. */
 void config_clear(struct config *c);
 void backend_conf_clear(struct backend_conf *b);

@@ -166,7 +166,7 @@ static void add_value(struct buf *out, const struct opt_value *v)
 	const char *text = v->text;
 	if (v->row->type == OPT_SECRET)
 		text = "(a reference that is not shown)";
-	else if (v->row->type == OPT_FLAG && !*text)
+	else if (opt_type_bare(v->row->type) && !*text)
 		text = "yes";
 	add_line(out, v->row->name, text, v->origin);
 }

@@ -92,6 +92,10 @@ struct core_attr {
 	int64_t mtime;	 /* wall ns: creation of the version if known, else of the name, else mount
 			    time */
 	uint64_t generation; /* raised by purge: a new one means a new node */
+	/* Boot time until which the bytes of `serial` may be served without asking again:
+	 * CLOCK_NEVER for ttl -1; 0: there are none that may be (absent, expired, stale, failed, or
+	 * the value held does not have what this file shows). */
+	int64_t valid_until;
 };
 void core_attr(struct core *core, struct dent *d, struct core_attr *ret);
 /* Attributes of a file that shows the whole secret `d` in a view (.json, .meta): as core_attr() for
@@ -174,6 +178,12 @@ void core_meta(struct core *core, struct dent *d, struct text_waiter *w);
 /* What the provider said, as far as it is in memory (the held value's, else the listing's): a JSON
  * object appended, or nothing. */
 int core_meta_held(struct core *core, struct dent *d, struct buf *out);
+
+/* How far hydration is: of *ret_total secrets *ret_done were tried, and *ret_failed have no value
+ * because their last fetch failed. *ret_running: some were not tried yet, or a first listing is on
+ * its way. All 0 in a lazy mount. Cheap. */
+void core_hydration(struct core *core, size_t *ret_done, size_t *ret_total, size_t *ret_failed,
+	bool *ret_running);
 
 /* --- control files --- */
 enum control_file {

@@ -117,6 +117,14 @@ void core_dent_policy(struct core *core, const struct dent *d, struct policy *re
 	config_policy(core->conf, d->path, ret);
 }
 
+/* A file that does not show the value held (its key is gone, say) has none that may be served. */
+static int64_t valid_until(const struct dent *d, const struct entry_info *info)
+{
+	bool fresh = info->state == ENTRY_FRESH || info->state == ENTRY_REFRESHING;
+	bool shown = d->kind == CORE_DIR || d->size_serial == info->serial;
+	return fresh && shown ? info->expires_boot : 0;
+}
+
 static void file_attr(struct core *core, struct dent *d, struct core_attr *a)
 {
 	const struct subject *s = d->subject;
@@ -141,6 +149,7 @@ static void file_attr(struct core *core, struct dent *d, struct core_attr *a)
 		measure(core, d, &info);
 	a->serial = d->size_serial;
 	a->size = d->size;
+	a->valid_until = valid_until(d, &info);
 }
 
 void core_attr(struct core *core, struct dent *d, struct core_attr *ret)

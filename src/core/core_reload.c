@@ -344,7 +344,11 @@ int core_reload(struct core *core, struct config *c, struct sfs_err *err)
 	struct reload r = {.core = core, .c = c};
 	if (!core_use(core))
 		return err_set(err, EIO, "the mount ends");
-	int e = reload_alloc(&r, err);
+	pthread_mutex_lock(&core->lock);
+	int e = config_check_reload(core->conf, c, err);
+	pthread_mutex_unlock(&core->lock);
+	if (e == 0)
+		e = reload_alloc(&r, err);
 	if (e == 0)
 		e = open_new(&r, err);
 	if (e == 0) {

@@ -15,6 +15,7 @@ static const struct opt_row rows[] = {
 	{"threads", OPT_NUMBER, "N", "8", NULL, "Number."},
 	{"mode", OPT_MODE, "MODE", "0400", NULL, "Mode."},
 	{"lazy", OPT_FLAG, NULL, NULL, NULL, "Flag."},
+	{"hydrate", OPT_GLOBS, "GLOB", NULL, NULL, "Flag or patterns."},
 	{"format", OPT_CHOICE, NULL, "auto", "auto|dotenv|json", "Choice."},
 	{"cacert", OPT_PATH, "FILE", NULL, NULL, "Path."},
 	{"token", OPT_SECRET, "REF", NULL, NULL, "Reference."},
@@ -45,6 +46,9 @@ static void check_values(const struct opt_values *v)
 		!strncmp(token, "fd:", 3));
 	require(!path || path[0] == '/');
 	opt_flag(v, &table, "lazy");
+	const char *globs = NULL;
+	enum opt_globs kind = opt_globs(v, &table, "hydrate", &globs);
+	require((kind == OPT_GLOBS_SOME) == (globs != NULL) && (!globs || *globs));
 }
 
 /* The filter, quoted, gives the same value again. */

@@ -98,7 +98,7 @@ Test(config, errors_name_file_and_line)
 	refused("[mount]\nsuid\n" BACK, "nosuid");
 	refused("[mount]\nmode = 0600\n" BACK, "write");
 	refused("[mount]\narena = 1k\n" BACK, "64k");
-	refused("[mount]\nhydrate\n" BACK, "hydrate");
+	refused("[mount]\nhydrat\n" BACK, "hydrate");
 }
 
 Test(config, ranges)
@@ -452,6 +452,86 @@ Test(config, paths_and_variables)
 	unlink(link);
 	unlink(file);
 	rmdir(dir);
+}
+
+static enum config_hydrate mode_of(const char *mount)
+{
+	struct config c = {0};
+	struct sfs_err err = {0};
+	char text[256];
+	snprintf(text, sizeof(text), "[mount]\n%s\n" BACK, mount);
+	cr_assert_eq(parse(text, &c, &err), 0, "%s", err.msg);
+	enum config_hydrate mode = config_hydration(&c);
+	config_clear(&c);
+	return mode;
+}
+
+Test(config, hydrate_and_lazy)
+{
+	cr_assert_eq(mode_of(""), HYDRATE_NONE);
+	cr_assert_eq(mode_of("hydrate"), HYDRATE_ALL);
+	cr_assert_eq(mode_of("hydrate = no"), HYDRATE_NONE);
+	cr_assert_eq(mode_of("hydrate = yes\nlazy = no"), HYDRATE_ALL);
+	cr_assert_eq(mode_of("hydrate = prod/**"), HYDRATE_GLOBS);
+	cr_assert_eq(mode_of("hydrate\nttl = 0"), HYDRATE_NONE);
+	refused("[mount]\nhydrate\nlazy\n" BACK,
+		"options lazy (t.conf:3) and hydrate (t.conf:2) exclude each other");
+	refused("[mount]\nhydrate = :\n" BACK, "must be patterns");
+	load_refused("fake:0", "lazy,hydrate", "exclude each other");
+}
+
+Test(config, hydrate_globs_are_paths_under_the_mount)
+{
+	struct config *c = loaded("fake:0", "hydrate=/prod/**:a\\:b:x*");
+	cr_assert_eq(c->nhydrate_globs, 3);
+	cr_assert(config_hydrates(c, "prod/db/password"));
+	cr_assert(config_hydrates(c, "a:b"));
+	cr_assert(config_hydrates(c, "x"));
+	cr_assert_not(config_hydrates(c, "a"));
+	cr_assert_not(config_hydrates(c, "dev/x"));
+	config_free(c);
+}
+
+Test(config, the_command_line_decides_between_hydrate_and_lazy)
+{
+	char file[] = "/tmp/hydrateXXXXXX";
+	static const char text[] = "[mount]\nhydrate = a:b\n" BACK;
+	int fd = mkstemp(file);
+	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	struct config *c = loaded(file, "");
+	cr_assert_eq(config_hydration(c), HYDRATE_GLOBS);
+	cr_assert_eq(c->nhydrate_globs, 2);
+	config_free(c);
+	c = loaded(file, "lazy");
+	cr_assert_eq(config_hydration(c), HYDRATE_NONE);
+	config_free(c);
+	c = loaded(file, "hydrate");
+	cr_assert_eq(config_hydration(c), HYDRATE_ALL);
+	cr_assert(config_hydrates(c, "anything"));
+	config_free(c);
+	unlink(file);
+}
+
+Test(config, a_reload_may_change_globs_but_not_whether_the_kernel_asks)
+{
+	struct sfs_err err = {0};
+	struct config *lazy = loaded("fake:0", "lazy"), *all = loaded("fake:0", "hydrate"),
+		      *a = loaded("fake:0", "hydrate=a"), *off = loaded("fake:0", "hydrate,ttl=0");
+	cr_assert_eq(config_check_reload(a, lazy, &err), 0);
+	cr_assert_eq(config_check_reload(lazy, a, &err), 0);
+	cr_assert_eq(config_check_reload(all, all, &err), 0);
+	cr_assert_eq(config_check_reload(all, a, &err), -EINVAL);
+	cr_assert(strstr(err.msg, "this mount is hydrated, and would be lazy because of hydrate"),
+		"%s", err.msg);
+	cr_assert_eq(config_check_reload(lazy, all, &err), -EINVAL);
+	cr_assert(strstr(err.msg, "mount it anew"), "%s", err.msg);
+	cr_assert_eq(config_check_reload(all, off, &err), -EINVAL);
+	cr_assert(strstr(err.msg, "because of ttl"), "%s", err.msg);
+	config_free(lazy);
+	config_free(all);
+	config_free(a);
+	config_free(off);
 }
 
 Test(config, text_shows_no_value)

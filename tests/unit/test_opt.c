@@ -26,6 +26,7 @@ static const struct opt_row mount_rows[] = {
 	{"mode", OPT_MODE, "MODE", "0400", NULL, "Mode of the files."},
 	{"lazy", OPT_FLAG, NULL, NULL, NULL, "Fetch at open."},
 	{"atime", OPT_FLAG, NULL, "yes", NULL, "A flag that is on."},
+	{"hydrate", OPT_GLOBS, "GLOB:GLOB", NULL, NULL, "Fetch at mount."},
 	{"nofail", OPT_IGNORED, NULL, NULL, NULL, ""},
 	{"x-systemd.*", OPT_IGNORED, NULL, NULL, NULL, ""},
 	{0},
@@ -441,6 +442,28 @@ static char *printed(void (*print)(FILE *, const struct opt_table *), const stru
 	return text;
 }
 
+Test(globs, a_flag_or_patterns)
+{
+	static const char *const bad[] = {"", ":", "a:", ":a", "a::b", "a\\::"};
+	const char *text = NULL;
+	_cleanup_(opt_clear) struct opt_values v = {0};
+	cr_assert_eq(opt_globs(&v, &mount_table, "hydrate", &text), OPT_GLOBS_NONE);
+	cr_assert_eq(set(&v, "hydrate", NULL), 0);
+	cr_assert_eq(opt_globs(&v, &mount_table, "hydrate", &text), OPT_GLOBS_ALL);
+	cr_assert_eq(set(&v, "hydrate", "no"), 0);
+	cr_assert_eq(opt_globs(&v, &mount_table, "hydrate", &text), OPT_GLOBS_NONE);
+	cr_assert_eq(set(&v, "hydrate", "Yes"), 0);
+	cr_assert_eq(opt_globs(&v, &mount_table, "hydrate", &text), OPT_GLOBS_ALL);
+	cr_assert_null(text);
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		cr_assert_eq(set(&v, "hydrate", bad[i]), -EINVAL, "%s", bad[i]);
+		cr_assert(strstr(err.msg, "option hydrate (-o): must be patterns"), "%s", err.msg);
+	}
+	cr_assert_eq(parse(&v, "hydrate=prod/**:a\\:b,lazy"), 0, "%s", err.msg);
+	cr_assert_eq(opt_globs(&v, &mount_table, "hydrate", &text), OPT_GLOBS_SOME);
+	cr_assert_str_eq(text, "prod/**:a\\:b");
+}
+
 Test(help, fits_80_columns_and_shows_every_row)
 {
 	for (size_t i = 0; i < 2; i++) {
@@ -450,7 +473,7 @@ Test(help, fits_80_columns_and_shows_every_row)
 			cr_assert_leq(len, 80, "%s", line);
 			cr_assert(len == 0 || line[len - 1] != ' ', "trailing blank");
 			cr_assert_eq(strspn(line, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV"
-						  "WXYZ0123456789 .,;:'\"=-_~^`\\"),
+						  "WXYZ0123456789 .,;:'\"=-_~^`\\[]"),
 				len);
 		}
 		for (const struct opt_row *row = tables[i]->rows; row->name; row++) {
@@ -473,6 +496,7 @@ Test(help, exact)
 		{"format", OPT_CHOICE, NULL, "auto", "auto|json", "Plain."},
 		{"kind", OPT_CHOICE, "KIND", NULL, "a|b", "Plain."},
 		{"lazy", OPT_FLAG, NULL, NULL, NULL, "Fetch at open."},
+		{"hydrate", OPT_GLOBS, "GLOB", NULL, NULL, "Fetch at mount."},
 		{"nofail", OPT_IGNORED, NULL, NULL, NULL, ""},
 		{0},
 	};
@@ -486,7 +510,8 @@ Test(help, exact)
 		"                          Short.\n"
 		"  format=auto|json        Plain. Default: auto.\n"
 		"  kind=KIND               Plain. One of a, b.\n"
-		"  lazy                    Fetch at open.\n");
+		"  lazy                    Fetch at open.\n"
+		"  hydrate[=GLOB]          Fetch at mount.\n");
 	free(text);
 }
 
