@@ -105,6 +105,8 @@ static int mount_and_run(struct holder_opts *o, struct holder_mount *m, const st
 	if (r == 0)
 		r = open_log(o, m->point, &log_fd, err);
 	if (r == 0)
+		r = holder_audit_check(o, m->point, err);
+	if (r == 0)
 		r = holder_attach(m, err);
 	return r < 0 ? r : holder_run(o, m, vars, log_fd, stderr_fd);
 }

@@ -30,10 +30,11 @@ struct holder_opts {
 	size_t nallow;
 	const char **env; /* owned array */
 	size_t nenv;
-	const char *log;  /* "stderr", "syslog" or an absolute path */
-	int ready_fd;	  /* -1 = none: in the foreground */
-	uint64_t memlock; /* bytes for the worker, 0 = as it is */
-	char **worker;	  /* its command line, NULL-terminated */
+	const char *log;   /* "stderr", "syslog" or an absolute path */
+	const char *audit; /* "syslog", an absolute path, or NULL */
+	int ready_fd;	   /* -1 = none: in the foreground */
+	uint64_t memlock;  /* bytes for the worker, 0 = as it is */
+	char **worker;	   /* its command line, NULL-terminated */
 	int nworker;
 };
 
@@ -78,6 +79,21 @@ int holder_server_start(const struct holder_opts *o, const struct holder_mount *
 void holder_server_pass(struct holder_server *s, const struct hold_msg *m);
 /* Ends the thread and frees. False if it hangs in a file system: then all it uses must stay. */
 bool holder_server_stop(struct holder_server *s);
+
+/* Answers a request of the worker; -EAGAIN when it does not read its answers. */
+int holder_reply(int sock, const struct hold_msg *request, int fd, const char *text, int code);
+
+/* Opens the place of audit lines: a socket connected to syslog, or a regular file to append to,
+ * made with mode 0600 if it is missing. Never below the mount point, and never through the mount
+ * (R23).
+ */
+struct path_env;
+int holder_audit_open(const char *target, const char *point, const struct path_env *env,
+	int *ret_fd, struct sfs_err *err);
+/* Refuses a file that cannot be opened, before there is a mount. */
+int holder_audit_check(const struct holder_opts *o, const char *point, struct sfs_err *err);
+/* Answers HOLD_EXE: what the worker has no right to read in /proc. Does not wait for anything. */
+void holder_exe(int sock, const struct hold_msg *m);
 
 /* Runs until the mount is gone; the exit code. */
 int holder_run(struct holder_opts *o, struct holder_mount *m, const struct envstore *vars,

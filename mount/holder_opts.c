@@ -16,6 +16,7 @@ enum {
 	O_ALLOW,
 	O_ENV,
 	O_LOG,
+	O_AUDIT,
 	O_READY,
 	O_MEMLOCK
 };
@@ -28,6 +29,7 @@ static const struct option table[] = {
 	{"allow", required_argument, NULL, O_ALLOW},
 	{"env", required_argument, NULL, O_ENV},
 	{"log", required_argument, NULL, O_LOG},
+	{"audit", required_argument, NULL, O_AUDIT},
 	{"ready-fd", required_argument, NULL, O_READY},
 	{"memlock", required_argument, NULL, O_MEMLOCK},
 	{0},
@@ -104,6 +106,11 @@ static int set(struct holder_opts *o, int option, char *arg, struct sfs_err *err
 			return 0;
 		return err_set(
 			err, EINVAL, "--log=%s: give stderr, syslog or an absolute path", arg);
+	case O_AUDIT:
+		o->audit = arg;
+		if (arg[0] == '/' || strcmp(arg, "syslog") == 0)
+			return 0;
+		return err_set(err, EINVAL, "--audit=%s: give syslog or an absolute path", arg);
 	case O_READY:
 		return parse_ready(arg, o, err);
 	case O_MEMLOCK:

@@ -165,7 +165,11 @@ static void on_message(struct run *r)
 	case HOLD_OPEN_DIR:
 	case HOLD_WATCH:
 	case HOLD_ENV:
+	case HOLD_AUDIT:
 		holder_server_pass(r->server, &m);
+		break;
+	case HOLD_EXE:
+		holder_exe(r->sock, &m);
 		break;
 	default:
 		break;

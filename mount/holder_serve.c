@@ -37,11 +37,12 @@ struct holder_server {
 	int sock;    /* to the worker; shared with the main loop, messages are whole */
 	struct path_env env;
 	const struct envstore *vars;
+	const char *audit, *point;
 	struct root *roots; /* owned */
 	size_t nroots;
 };
 
-static int reply(int sock, const struct hold_msg *request, int fd, const char *text, int code)
+int holder_reply(int sock, const struct hold_msg *request, int fd, const char *text, int code)
 {
 	struct hold_msg m = {.type = HOLD_REPLY, .id = request->id, .code = code};
 	size_t len = strlen(text);
@@ -140,6 +141,8 @@ static void answer(const struct holder_server *s, const struct hold_msg *m)
 	int r;
 	if (m->type == HOLD_ENV)
 		r = envstore_memfd(s->vars, &fd, &err);
+	else if (m->type == HOLD_AUDIT)
+		r = holder_audit_open(s->audit, s->point, &s->env, &fd, &err);
 	else
 		r = open_for(s, m, &canonical, &fd, &err);
 	if (r == -EMFILE && log_due(&rate))
@@ -147,8 +150,8 @@ static void answer(const struct holder_server *s, const struct hold_msg *m)
 			err.msg);
 	const char *text = r < 0 ? err.msg : canonical ? canonical : "";
 	struct pollfd room = {.fd = s->sock, .events = POLLOUT};
-	if (reply(s->sock, m, fd, text, -r) == -EAGAIN && poll(&room, 1, REPLY_WAIT_MS) == 1)
-		reply(s->sock, m, fd, text, -r);
+	if (holder_reply(s->sock, m, fd, text, -r) == -EAGAIN && poll(&room, 1, REPLY_WAIT_MS) == 1)
+		holder_reply(s->sock, m, fd, text, -r);
 }
 
 /* Where the roots really are, by the same walk that requests will take. In the thread: it may hang.
@@ -203,6 +206,8 @@ int holder_server_start(const struct holder_opts *o, const struct holder_mount *
 		.sock = sock,
 		.env = {.covered_fd = m->covered_fd, .mount_dev = m->dev},
 		.vars = vars,
+		.audit = o->audit,
+		.point = m->point,
 	};
 	s->roots = mem_calloc(o->nallow + 1, sizeof(*s->roots));
 	if (r == 0 && !s->roots)
@@ -235,6 +240,6 @@ void holder_server_pass(struct holder_server *s, const struct hold_msg *m)
 {
 	/* Never waits: the main loop must stay open to signals. */
 	if (hold_send(s->in, m, -1) < 0)
-		reply(s->sock, m, -1,
+		holder_reply(s->sock, m, -1,
 			"the holder is waiting for a slow file system: try again later", EBUSY);
 }

@@ -285,11 +285,11 @@ static void await(struct hold_client *c, struct waiter *w, int sent)
 	pthread_mutex_unlock(&c->lock);
 }
 
-static int judge(const struct waiter *w, enum hold_type t, struct sfs_err *err)
+static int judge(const struct waiter *w, enum hold_type t, bool wants_fd, struct sfs_err *err)
 {
 	switch (w->code) {
 	case 0:
-		if (w->fd < 0)
+		if (wants_fd && w->fd < 0)
 			return err_set(err, EBADMSG, "the holder answered without a descriptor");
 		return w->text ? 0 : err_set(err, ENOMEM, "ask the holder: no memory");
 	case EPIPE:
@@ -304,30 +304,57 @@ static int judge(const struct waiter *w, enum hold_type t, struct sfs_err *err)
 	}
 }
 
+/* Fills `w`, whose fd and text then belong to the caller whatever comes back. */
+static int ask(struct hold_client *c, enum hold_type t, const char *text, uint32_t arg,
+	struct waiter *w, struct sfs_err *err)
+{
+	struct hold_msg m;
+	int r = fill(&m, t, 0, arg, text);
+	if (r == 0)
+		r = waiter_init(w);
+	if (r < 0)
+		return err_errno(err, -r, "ask the holder");
+	r = enlist(c, w, &m);
+	if (r == 0)
+		await(c, w, hold_send(c->sock, &m, -1));
+	else
+		w->code = -r;
+	pthread_cond_destroy(&w->cond);
+	return 0;
+}
+
+static void waiter_clear(const struct waiter *w)
+{
+	if (w->fd >= 0)
+		close(w->fd);
+	mem_free(w->text);
+}
+
 int hold_ask_path(struct hold_client *c, enum hold_type t, const char *text, uint32_t arg,
 	char **ret_text, int *ret_fd, struct sfs_err *err)
 {
 	struct waiter w = {.fd = -1};
-	struct hold_msg m;
-	int r = fill(&m, t, 0, arg, text);
+	int r = ask(c, t, text, arg, &w, err);
 	if (r == 0)
-		r = waiter_init(&w);
-	if (r < 0)
-		return err_errno(err, -r, "ask the holder");
-	r = enlist(c, &w, &m);
-	if (r == 0)
-		await(c, &w, hold_send(c->sock, &m, -1));
-	else
-		w.code = -r;
-	pthread_cond_destroy(&w.cond);
-	r = judge(&w, t, err);
+		r = judge(&w, t, true, err);
 	if (r == 0) {
 		*ret_fd = take_fd(w.fd);
 		*ret_text = take(w.text);
 	}
-	if (w.fd >= 0)
-		close(w.fd);
-	mem_free(w.text);
+	waiter_clear(&w);
+	return r;
+}
+
+int hold_ask_text(
+	struct hold_client *c, enum hold_type t, uint32_t arg, char **ret_text, struct sfs_err *err)
+{
+	struct waiter w = {.fd = -1};
+	int r = ask(c, t, "", arg, &w, err);
+	if (r == 0)
+		r = judge(&w, t, false, err);
+	if (r == 0)
+		*ret_text = take(w.text);
+	waiter_clear(&w);
 	return r;
 }
 

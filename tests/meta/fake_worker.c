@@ -90,7 +90,7 @@ static void show_answer(const char *what, const struct hold_msg *m, int fd)
 }
 
 /* "ask:file:/path", "ask:dir:/path", "ask:watch:/path", "ask:env:", "ask:bits:/path" (a mask that
- * is none) */
+ * is none), "ask:xpid:NUMBER" or "self", "ask:audit:" */
 static void ask(const char *spec)
 {
 	struct hold_msg m = {.id = 77};
@@ -99,8 +99,15 @@ static void ask(const char *spec)
 	m.type = spec[4] == 'f'	  ? HOLD_OPEN_FILE
 		 : spec[4] == 'd' ? HOLD_OPEN_DIR
 		 : spec[4] == 'e' ? HOLD_ENV
+		 : spec[4] == 'x' ? HOLD_EXE
+		 : spec[4] == 'a' ? HOLD_AUDIT
 				  : HOLD_WATCH;
 	m.arg = spec[4] == 'w' ? IN_CREATE : spec[4] == 'b' ? 0x10000 : 0;
+	if (m.type == HOLD_EXE) {
+		m.arg = strcmp(path, "self") == 0 ? (uint32_t)getpid()
+						  : (uint32_t)strtoul(path, NULL, 10);
+		path = "";
+	}
 	m.len = (uint32_t)strlen(path);
 	memcpy(m.text, path, m.len);
 	hold_send(FD_HOLD, &m, -1);

@@ -303,6 +303,49 @@ ok "all are for reading only" not logged '^writable'
 ok "R11 /proc/PID/environ of the holder shows none" not grep -qaE 'FOO|CANARY|BAR|HOME' "/proc/$H/environ"
 stop
 
+# ---- audit ----
+
+mkdir -p "$M"
+mkdir "$T/audit"
+setpriv --reuid 1000 --regid 1000 --clear-groups sleep 60 &
+S=$!
+started+=("$S")
+await grep -q '^sleep' "/proc/$S/comm"
+start live --audit="$T/audit/log" -- ask:xpid:self "ask:xpid:$S" ask:xpid:0 ask:xpid:4294967295 ask:xpid:2147483647 "ask:audit:"
+ok "the executable of a process" logged "ask:xpid:self code 0 text $T/fake read"
+ok "that of another user's process" logged "ask:xpid:$S code 0 text $(readlink "/proc/$S/exe") read"
+ok "no process: EINVAL" logged 'ask:xpid:0 code 22 '
+ok "not a process id: EINVAL" logged 'ask:xpid:4294967295 code 22 '
+ok "a process that is not there: ENOENT" logged 'ask:xpid:2147483647 code 2 '
+ok "the audit file is handed out" logged 'ask:audit: code 0 '
+ok "for appending" logged '^writable ask:audit:'
+kill "$S"
+ok "it was made with mode 0600" [ "$(stat -c '%a %u' "$T/audit/log")" = "600 0" ]
+stop
+mkdir -p "$M"
+start live -- "ask:audit:" "ask:audit:/etc/passwd"
+ok "no audit log: nothing is handed out" logged 'ask:audit: code 22 text this mount has no audit log read $'
+ok "whatever the worker says" logged 'ask:audit:/etc/passwd code 22 '
+stop
+mkdir -p "$M"
+ln -s "$T/other/file" "$T/audit/link"
+mkfifo "$T/audit/fifo"
+for what in "link:40" "fifo:6" "none/x:2" ":2"; do
+	: >"$T/ready"
+	"$holder" --mountpoint="$M" --source=s --user=65534:65534 --ready-fd=9 --audit="$T/audit/${what%:*}" -- "$T/fake" live "$M" 9>"$T/ready"
+	ok "an audit log that cannot be: ${what}" said "^E ${what##*:} "
+done
+ln -s "$M" "$T/audit/way"
+for at in "$M/log" "$T/audit/way/log" "$M/../mnt/log"; do
+	: >"$T/ready"
+	"$holder" --mountpoint="$M" --source=s --user=65534:65534 --ready-fd=9 --audit="$at" -- "$T/fake" live "$M" 9>"$T/ready"
+	ok "R23 an audit file below the mount point is refused: ${at#"$T"}" said '^E 22 .*below the mount point'
+done
+ok "R23 and not made" [ ! -e "$M/log" ]
+"$holder" --mountpoint="$M" --source=s --user=65534:65534 --ready-fd=9 --audit=here -- "$T/fake" live "$M" 9>"$T/ready"
+ok "a relative path is refused" said '^E 22 --audit=here'
+ok "refused: no mount" unmounted
+
 # ---- surroundings ----
 
 mkdir -p "$M"

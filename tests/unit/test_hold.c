@@ -275,6 +275,39 @@ Test(hold_client, an_answer_without_descriptor_is_malformed, .init = start_clien
 	cr_assert_eq(q.fd, 1234);
 }
 
+static void *ask_exe(void *arg)
+{
+	struct question *q = arg;
+	q->r = hold_ask_text(client, HOLD_EXE, 4711, &q->text, &q->err);
+	return NULL;
+}
+
+Test(hold_client, an_answer_of_text_alone, .init = start_client, .fini = stop_client)
+{
+	struct question q = {.text = NULL};
+	cr_assert_eq(pthread_create(&q.thread, NULL, ask_exe, &q), 0);
+	struct hold_msg m = receive();
+	cr_assert(m.type == HOLD_EXE && m.arg == 4711 && m.len == 0);
+	answer(m.id, 0, "/bin/x", false);
+	pthread_join(q.thread, NULL);
+	cr_assert_eq(q.r, 0);
+	cr_assert_str_eq(q.text, "/bin/x");
+	mem_free(q.text);
+}
+
+Test(hold_client, a_descriptor_that_nobody_wanted_is_closed, .init = start_client,
+	.fini = stop_client)
+{
+	struct question q = {.text = NULL};
+	int before = open_descriptors();
+	cr_assert_eq(pthread_create(&q.thread, NULL, ask_exe, &q), 0);
+	answer(receive().id, ESRCH, "gone", true);
+	pthread_join(q.thread, NULL);
+	cr_assert_eq(q.r, -ESRCH);
+	cr_assert_null(q.text);
+	cr_assert_eq(open_descriptors(), before);
+}
+
 Test(hold_client, many_threads_each_get_their_own_answer, .init = start_client, .fini = stop_client)
 {
 	enum { N = 32 };
