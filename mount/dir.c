@@ -123,20 +123,27 @@ static void opened_fields(struct waiter *w, struct payload *payload, const struc
 
 static void opendir_park(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)
 {
-	struct park *p = park_new(fs, req, in, NULL);
+	const bool fields = in->view == VIEW_FIELDS && in->sub;
+	const bool versions = in->view == VIEW_VERSIONS && !in->sub &&
+			      (dent_kind(in->dent) != CORE_DIR || dent_is_multikey(in->dent));
+	struct park *p = park_new(fs, req, in,
+		fields	   ? park_cancel_fetch
+		: versions ? NULL
+			   : park_cancel_list);
 	if (!p)
 		return;
 	p->fi = *fi;
-	if (in->view == VIEW_FIELDS && in->sub) {
-		p->w.fetch = (struct waiter){.done = opened_fields, .deadline = fs_deadline(fs)};
+	if (fields) {
+		p->w.fetch = (struct waiter){
+			.done = opened_fields, .deadline = fs_deadline(fs), .payer = p->payer};
 		core_fetch(fs->core, in->dent, NULL, FETCH_CACHED, &p->w.fetch);
-	} else if (in->view == VIEW_VERSIONS && !in->sub &&
-		   (dent_kind(in->dent) != CORE_DIR || dent_is_multikey(in->dent))) {
+	} else if (versions) {
 		p->w.versions = (struct versions_waiter){
 			.done = opened_versions, .deadline = fs_deadline(fs)};
 		core_versions(fs->core, in->dent, &p->w.versions);
 	} else {
-		p->w.list = (struct core_waiter){.done = opened_tree, .deadline = fs_deadline(fs)};
+		p->w.list = (struct core_waiter){
+			.done = opened_tree, .deadline = fs_deadline(fs), .payer = p->payer};
 		core_list(fs->core, in->dent, &p->w.list);
 	}
 }

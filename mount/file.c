@@ -188,14 +188,9 @@ void file_opened_text(
 	park_put(p);
 }
 
-static bool cancel_fetch(struct park *p)
-{
-	return core_fetch_cancel(p->fs->core, &p->w.fetch);
-}
-
 static void open_park(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)
 {
-	struct park *p = park_new(fs, req, in, in->view == VIEW_META ? NULL : cancel_fetch);
+	struct park *p = park_new(fs, req, in, in->view == VIEW_META ? NULL : park_cancel_fetch);
 	const char *version = in->view == VIEW_VERSIONS ? in->sub : NULL;
 	if (!p)
 		return;
@@ -206,7 +201,8 @@ static void open_park(struct fs *fs, fuse_req_t req, struct inode *in, struct fu
 		core_meta(fs->core, in->dent, &p->w.text);
 		return;
 	}
-	p->w.fetch = (struct waiter){.done = opened, .deadline = fs_deadline(fs)};
+	p->w.fetch =
+		(struct waiter){.done = opened, .deadline = fs_deadline(fs), .payer = p->payer};
 	core_fetch(fs->core, in->dent, version,
 		in->view == VIEW_NOCACHE ? FETCH_NOCACHE : FETCH_CACHED, &p->w.fetch);
 }

@@ -239,18 +239,21 @@ static void lookup(struct fs *fs, fuse_req_t req, struct inode *dir, const char 
 		fuse_reply_err(req, ENOMEM);
 	else if (r == RESOLVE_NONE || round >= LOOKUP_ROUNDS)
 		fuse_reply_err(req, ENOENT);
-	else if ((p = park_new(fs, req, dir, NULL))) {
+	else if ((p = park_new(fs, req, dir,
+			  r == RESOLVE_LIST ? park_cancel_list : park_cancel_fetch))) {
 		p->dent = take(f.key.dent);
 		p->sub = (char *)take(f.key.sub);
 		p->size = round + 1;
 		memcpy(p->name, name, strlen(name) + 1); /* op_lookup() checked the length */
 		if (r == RESOLVE_LIST) {
-			p->w.list = (struct core_waiter){
-				.done = lookup_again, .deadline = fs_deadline(fs)};
+			p->w.list = (struct core_waiter){.done = lookup_again,
+				.deadline = fs_deadline(fs),
+				.payer = p->payer};
 			core_list(fs->core, p->dent, &p->w.list);
 		} else {
-			p->w.fetch = (struct waiter){
-				.done = lookup_in_value, .deadline = fs_deadline(fs)};
+			p->w.fetch = (struct waiter){.done = lookup_in_value,
+				.deadline = fs_deadline(fs),
+				.payer = p->payer};
 			core_fetch(fs->core, p->dent, NULL, FETCH_CACHED, &p->w.fetch);
 		}
 	}
@@ -375,9 +378,9 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	inode_state(fs, in, &s);
 	if (!s.provisional || (in->view != VIEW_TREE && in->view != VIEW_VERSIONS)) {
 		node_reply_attr(fs, req, in);
-	} else if ((p = park_new(fs, req, in, NULL))) {
-		p->w.fetch =
-			(struct waiter){.done = getattr_confirmed, .deadline = fs_deadline(fs)};
+	} else if ((p = park_new(fs, req, in, park_cancel_fetch))) {
+		p->w.fetch = (struct waiter){
+			.done = getattr_confirmed, .deadline = fs_deadline(fs), .payer = p->payer};
 		core_fetch(fs->core, in->dent, in->sub, FETCH_CACHED, &p->w.fetch);
 	}
 	inode_put(fs, in);

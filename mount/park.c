@@ -79,12 +79,23 @@ struct park *park_new(
 	p->req = req;
 	p->fs = fs;
 	p->tid = fuse_req_ctx(req)->pid;
+	p->payer = (struct payer){.limited = true, .uid = fuse_req_ctx(req)->uid};
 	p->cancel = cancel;
 	p->inode = in ? inode_get(fs, in->ino) : NULL;
 	atomic_init(&p->refs, 2); /* one for the core's callback, one for the call below */
 	fuse_req_interrupt_func(req, on_interrupt, p);
 	park_put(p);
 	return p;
+}
+
+bool park_cancel_fetch(struct park *p)
+{
+	return core_fetch_cancel(p->fs->core, &p->w.fetch);
+}
+
+bool park_cancel_list(struct park *p)
+{
+	return core_list_cancel(p->fs->core, &p->w.list);
 }
 
 /* One line "SigPnd:\t%16llx" of /proc/TID/status. */

@@ -28,6 +28,7 @@ struct park {
 		struct text_waiter text;
 		struct control_waiter control;
 	} w;
+	struct payer payer; /* the caller, on whose account a fetch starts; for w.fetch, w.list */
 	/* What the operation needs when it goes on. */
 	char name[SFS_COMPONENT_MAX + 1]; /* LOOKUP */
 	struct fuse_file_info fi;	  /* OPEN, OPENDIR */
@@ -61,6 +62,9 @@ bool park_finish(struct park *p);
 /* Gives a reference back: the callback does it when it is through. */
 void park_ref(struct park *p);
 void park_put(struct park *p);
+/* `cancel` of a park that waits with its w.fetch, or w.list. */
+bool park_cancel_fetch(struct park *p);
+bool park_cancel_list(struct park *p);
 /* The park that embeds a waiter. */
 #define park_of(ptr, member) \
 	((struct park *)(void *)((char *)(ptr)-offsetof(struct park, w.member)))

@@ -30,6 +30,12 @@ static const struct opt_row mount_rows[] = {
 		"Age at which a listing is renewed in the background when somebody looks."},
 	{"timeout", OPT_DURATION, "TIME", "10", NULL,
 		"Longest time a reader waits for a provider: 1s to 1h."},
+	{"open_rate", OPT_NUMBER, "N", "50", NULL,
+		"Fetches a second that one user may cause by opening files of one source, and ten "
+		"times as many at once; further opens of that user wait for their turn, and fail "
+		"with EBUSY when their timeout is over first. What is cached, refreshed in the "
+		"background or fetched by hydrate does not count, nor do local sources. 0 means "
+		"no limit."},
 	{"cache_size", OPT_SIZE, "SIZE", NULL, NULL,
 		"Sum of the values kept; above, the least recently read ones are dropped. The "
 		"default "
@@ -241,6 +247,7 @@ void config_compile(struct config *c, uid_t uid, gid_t gid)
 	c->policy.stale = opt_duration(&c->mount, t, "stale");
 	c->list_ttl = opt_duration(&c->mount, t, "list_ttl");
 	c->negative_ttl = opt_duration(&c->mount, t, "negative_ttl");
+	c->open_rate = (uint32_t)opt_number(&c->mount, t, "open_rate");
 	opt_mode(&c->mount, t, "mode", &c->policy.mode);
 	opt_mode(&c->mount, t, "dmode", &c->dmode);
 	if (owners && !opt_find(&c->mount, "dmode"))

@@ -100,6 +100,7 @@ struct config {
 	enum config_hydrate hydrate;	/* see config_hydration() */
 	char **hydrate_globs;		/* HYDRATE_GLOBS: patterns without leading slash */
 	size_t nhydrate_globs;
+	uint32_t open_rate; /* 0 = no limit */
 };
 
 /* Parses SOURCE and `options` (text of -o, may be NULL or ""). `paths` opens the config file. All

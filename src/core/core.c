@@ -179,6 +179,7 @@ static int open_insts(struct core *core, const struct config *c, struct sfs_err 
 		int r = core_inst_open(core, &c->backends[i], &core->insts[i], err);
 		if (r < 0)
 			return r;
+		core_inst_set_rate(core->insts[i], c);
 		core->insts[i]->index = i;
 		core->ninsts++;
 	}

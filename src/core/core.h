@@ -113,6 +113,7 @@ int core_walk(struct core *core, struct dent *dir, const char *path, struct dent
 struct core_waiter {
 	void (*done)(struct core_waiter *w, const struct sfs_err *err); /* err NULL = well */
 	int64_t deadline;
+	struct payer payer;		 /* as in struct waiter: of a value that holds the keys */
 	struct core_waiter *prev, *next; /* private */
 	void *wait;			 /* private */
 	void *priv;
@@ -137,7 +138,8 @@ int core_readdir(struct core *core, struct dent *dir, uint64_t cookie,
 /* --- values --- */
 /* `version` NULL = current. `d` is CORE_SECRET, CORE_UNKNOWN or a multi-key CORE_DIR. A provisional
  * name tries each source in overlay order. On success of a provisional name the name enters the
- * tree. Cancel with core_fetch_cancel(). */
+ * tree. Whoever acts for a user's program sets w->payer (open_rate=). Cancel with
+ * core_fetch_cancel(). */
 void core_fetch(struct core *core, struct dent *d, const char *version, enum fetch_mode mode,
 	struct waiter *w);
 bool core_fetch_cancel(struct core *core, struct waiter *w);

@@ -119,6 +119,11 @@ int core_inst_open(struct core *core, const struct backend_conf *conf, struct co
 	return 0;
 }
 
+void core_inst_set_rate(struct core_inst *ci, const struct config *c)
+{
+	source_set_rate(instance_source(ci->in), ci->ops->flags & BACKEND_LOCAL ? 0 : c->open_rate);
+}
+
 bool inst_enter(struct core_inst *ci)
 {
 	pthread_mutex_lock(&ci->core->lock);

@@ -330,6 +330,7 @@ static void listed(struct list_wait *lw)
 	if (lw->entry) {
 		lw->keys.done = keys_here;
 		lw->keys.deadline = lw->w ? lw->w->deadline : 0;
+		lw->keys.payer = lw->w ? lw->w->payer : (struct payer){0};
 	}
 	core_unlock(core);
 	if (lw->entry) {

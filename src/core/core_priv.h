@@ -132,6 +132,8 @@ void core_inst_unref(struct core_inst *ci);
 int core_inst_open(struct core *core, const struct backend_conf *conf, struct core_inst **ret,
 	struct sfs_err *err);
 void core_inst_close(struct core_inst *ci); /* no lock held; waits for its threads */
+/* Puts open_rate= of `c` in force; local sources have no limit. */
+void core_inst_set_rate(struct core_inst *ci, const struct config *c);
 /* Around calls of instance_*(): false when the instance is being closed. No lock held. */
 bool inst_enter(struct core_inst *ci);
 void inst_leave(struct core_inst *ci);

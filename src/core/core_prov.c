@@ -159,7 +159,8 @@ static void next(struct prov *p)
 	bool stop = p->cancelled || core->shutdown;
 	struct entry *old = take(p->entry);
 	p->entry = stop ? NULL : core_entry_of(c->ci, c->name, p->version, c->pol);
-	p->own = (struct waiter){.done = came, .deadline = p->user->deadline};
+	p->own = (struct waiter){
+		.done = came, .deadline = p->user->deadline, .payer = p->user->payer};
 	core_unlock(core);
 	entry_unref(old);
 	if (p->entry) {

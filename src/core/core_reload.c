@@ -226,6 +226,7 @@ static void change(struct reload *r, struct config *old)
 	core->insts = take(r->insts);
 	core->ninsts = r->n;
 	for (size_t i = 0; i < r->n; i++) {
+		core_inst_set_rate(core->insts[i], core->conf);
 		core->insts[i]->index = i;
 		core->insts[i]->attached = true;
 		if (*core->insts[i]->at)

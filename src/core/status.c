@@ -137,6 +137,9 @@ static void inst_json(const struct inst_view *v, struct buf *out)
 	add_number(out, &first, "failures", (int64_t)v->health.failures);
 	add_number(out, &first, "joined", (int64_t)v->health.joined);
 	add_number(out, &first, "kept_newer", (int64_t)v->health.kept_newer);
+	add_number(out, &first, "delayed", (int64_t)v->health.delayed);
+	add_number(out, &first, "delayed_out", (int64_t)v->health.delayed_out);
+	add_number(out, &first, "delayed_now", (int64_t)v->health.waiting);
 	add_time(out, &first, "last_ok", v->health.last_ok_wall);
 	add_text(out, &first, "last_error", last_error(v));
 	add_time(out, &first, "last_error_time", v->health.last_error_wall);
@@ -314,6 +317,21 @@ static int64_t get_joined(const struct inst_view *v)
 	return (int64_t)v->health.joined;
 }
 
+static int64_t get_delayed(const struct inst_view *v)
+{
+	return (int64_t)v->health.delayed;
+}
+
+static int64_t get_delayed_out(const struct inst_view *v)
+{
+	return (int64_t)v->health.delayed_out;
+}
+
+static int64_t get_delayed_now(const struct inst_view *v)
+{
+	return (int64_t)v->health.waiting;
+}
+
 static int64_t get_names(const struct inst_view *v)
 {
 	return (int64_t)v->names;
@@ -337,6 +355,11 @@ static const struct inst_metric inst_metrics[] = {
 	{"backend_fetches_total", "counter", "Fetches of values.", get_fetches},
 	{"backend_failures_total", "counter", "Fetches that failed.", get_failures},
 	{"backend_joined_total", "counter", "Readers that joined a running fetch.", get_joined},
+	{"backend_delayed_total", "counter", "Opens that had to wait because of open_rate.",
+		get_delayed},
+	{"backend_delayed_out_total", "counter", "Of these, opens whose time was over first.",
+		get_delayed_out},
+	{"backend_delayed", "gauge", "Opens that wait because of open_rate now.", get_delayed_now},
 };
 
 static void inst_metric(const struct inst_metric *m, const struct views *v, struct buf *out)

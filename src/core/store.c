@@ -2,6 +2,7 @@
 #include "core/store_priv.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include <assert.h>
 #include <errno.h>
 
@@ -134,6 +135,8 @@ void outbox_run(struct store *s, struct outbox *box)
 {
 	struct flight *f = box->start;
 
+	if (*box->slowed)
+		log_warn("%s", box->slowed);
 	run_events(s, box);
 	box->start = NULL;
 	while (f) {

@@ -35,6 +35,12 @@
  *
  * A value leaves memory when its TTL and its stale time are over, by purge, by a permanent error,
  * or for room.
+ *
+ * Scanners (R32): a source may limit how many flights a second one user's readers start. A reader
+ * who finds his user's bucket empty waits with his flight not started, in the order of his user's
+ * queue, until a token comes, somebody else's reader or a background fetch starts that very flight,
+ * or his deadline is over (EBUSY, or the stale value). Who is served from memory or joins a running
+ * flight needs no token (store_rate.c).
  */
 #ifndef SFS_CORE_STORE_H
 #define SFS_CORE_STORE_H
@@ -99,6 +105,9 @@ int source_new(struct store *s, const char *name, const struct source_ops *ops, 
  * it returns `start` is not being called and never will be. */
 void source_detach(struct source *src);
 void source_unref(struct source *src); /* before store_free() */
+/* Flights a second that the readers of one user may start, and ten times that at once; 0 = no
+ * limit. May be changed at any time. */
+void source_set_rate(struct source *src, uint32_t rate);
 struct source_health {
 	uint64_t fetches, failures,
 		joined; /* flights, failed flights, waiters that joined a running one */
@@ -106,6 +115,9 @@ struct source_health {
 	struct sfs_err last_error;
 	uint64_t kept_newer;   /* answers dropped because an older version arrived late (R64) */
 	int64_t backoff_until; /* boot time; 0 = none */
+	uint64_t delayed, delayed_out; /* readers that had to wait for a token, and those of them
+					  whose time was over first */
+	uint64_t waiting;	       /* readers that wait for a token now */
 };
 void source_health(const struct source *src, struct source_health *ret);
 
@@ -151,8 +163,14 @@ enum fetch_mode {
 	FETCH_NOCACHE, /* own flight, joined by nobody, stored nowhere */
 };
 
-/* Embedded in the caller's request. The caller sets done and deadline; the rest belongs to the
- * store until done. */
+/* On whose account a flight is started. All zero: nobody's, there is no limit. */
+struct payer {
+	bool limited;
+	uint32_t uid;
+};
+
+/* Embedded in the caller's request. The caller sets done, deadline and payer; the rest belongs to
+ * the store until done. */
 struct waiter {
 	/* Called exactly once unless cancelled, without locks, from any thread, perhaps before
 	 * store_fetch() returns. `p` is borrowed: take a reference to keep it. Either p or err is
@@ -160,11 +178,14 @@ struct waiter {
 	void (*done)(struct waiter *w, struct payload *p, const struct sfs_err *err);
 	int64_t deadline; /* boot time: then ETIMEDOUT; the flight goes on for others and for the
 			     cache */
+	struct payer payer;
 	/* private */
 	enum fetch_mode mode;
 	struct heap_node timer;
 	struct waiter *prev, *next;
 	struct flight *flight;
+	struct bucket *bucket; /* in whose queue it is, or NULL */
+	struct waiter *queue_prev, *queue_next;
 };
 void store_fetch(struct store *s, struct entry *e, enum fetch_mode mode, struct waiter *w);
 /* True: done was not called and will not be. False: it was, or is about to be in another thread:

@@ -198,7 +198,7 @@ void entry_view(const struct entry *e, int64_t now, struct fresh_view *ret)
 		.retry_at = e->retry_at,
 		.source_fails = src->fails,
 		.source_until = src->health.backoff_until,
-		.flight = e->flight,
+		.flight = flight_of(e),
 	};
 }
 
@@ -226,7 +226,7 @@ static int64_t next_due(const struct entry *e)
 	if (!e->refreshed && e->refresh_at < e->expires)
 		return e->refresh_at;
 	/* After a change the end of the flight tells what happened; it is not announced twice. */
-	if (!e->expired_sent && !(e->changed_at && e->flight))
+	if (!e->expired_sent && !(e->changed_at && flight_of(e)))
 		return e->expires;
 	return entry_drop_at(e);
 }
@@ -300,7 +300,7 @@ static void refresh_due(struct entry *e, int64_t now, struct outbox *box)
 
 	if (e->retry_at > wait)
 		wait = e->retry_at;
-	if (e->read && !e->flight && now < wait) {
+	if (e->read && !flight_of(e) && now < wait) {
 		e->refresh_at = wait;
 		return;
 	}

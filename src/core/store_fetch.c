@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include <errno.h>
+#include <string.h>
 
 /* Parks the waiter at a flight. */
 static int attach(struct flight *f, struct waiter *w)
@@ -23,6 +24,7 @@ static void detach(struct waiter *w)
 {
 	struct store *s = w->flight->store;
 
+	rate_leave(w);
 	if (w->timer.index) {
 		heap_remove(&s->timers, &w->timer);
 		heap_unreserve(&s->timers);
@@ -74,6 +76,31 @@ static void answer_entry_error(struct entry *e, struct waiter *w, struct outbox 
 	LL_PREPEND(box->waiters, w);
 }
 
+/* Parks the waiter at a flight, which starts with him if nobody started it before and his user has
+ * a token. */
+static int board(struct flight *f, struct waiter *w, struct outbox *box)
+{
+	bool started = f->state != FLIGHT_NEW && f->state != FLIGHT_DELAYED, go = true;
+	int r = attach(f, w);
+
+	if (r == 0 && !started && rate_admit(w, box, &go) < 0) {
+		detach(w);
+		r = -ENOMEM;
+	}
+	if (r < 0)
+		return r;
+	if (w->mode == FETCH_REFRESH)
+		f->asked = true;
+	f->source->health.joined += started;
+	if (started)
+		flight_wanted(f, box);
+	else if (go)
+		flight_launch(f, box);
+	else
+		flight_delay(f);
+	return 0;
+}
+
 /* Waits at the flight of the entry, which is made if there is none. */
 static void join(struct entry *e, struct waiter *w, struct outbox *box)
 {
@@ -83,20 +110,11 @@ static void join(struct entry *e, struct waiter *w, struct outbox *box)
 
 	if (made)
 		f = flight_new(e, nocache);
-	if (!f || attach(f, w) < 0) {
-		no_memory(e, w, box);
-		if (f && made)
-			flight_refuse(f, &box->err, box);
+	if (f && board(f, w, box) == 0)
 		return;
-	}
-	if (w->mode == FETCH_REFRESH)
-		f->asked = true;
-	if (made) {
-		flight_launch(f, box);
-		return;
-	}
-	e->source->health.joined++;
-	flight_wanted(f, box);
+	no_memory(e, w, box);
+	if (f && made)
+		flight_forget(f);
 }
 
 static void fetch_cached(struct entry *e, struct waiter *w, struct outbox *box)
@@ -134,6 +152,7 @@ void store_fetch(struct store *s, struct entry *e, enum fetch_mode mode, struct 
 	w->timer = (struct heap_node){.kind = TIMER_WAITER};
 	w->prev = w->next = NULL;
 	w->flight = NULL;
+	w->bucket = NULL;
 	store_lock(s);
 	if (e->source->detached) {
 		err_set(&box.err, ENODEV, "%s: this source was closed", e->source->name);
@@ -147,38 +166,69 @@ void store_fetch(struct store *s, struct entry *e, enum fetch_mode mode, struct 
 	outbox_run(s, &box);
 }
 
+/* A reader went away without an answer. */
+static void left(struct flight *f)
+{
+	if (f->waiters)
+		return;
+	if (f->state == FLIGHT_DELAYED)
+		flight_forget(f);
+	else if (f->nocache)
+		atomic_store(&f->cancelled, true);
+}
+
 bool store_cancel(struct store *s, struct waiter *w)
 {
 	struct flight *f;
+	bool found;
 
 	store_lock(s);
 	f = w->flight;
+	found = f;
 	if (f)
 		detach(w);
-	if (f && f->nocache && !f->waiters)
-		atomic_store(&f->cancelled, true);
+	if (f)
+		left(f);
 	store_unlock(s);
-	return f;
+	return found;
+}
+
+static void answer_late(const struct waiter *w, struct sfs_err *ret)
+{
+	const struct flight *f = w->flight;
+	const struct source *src = f->source;
+	char name[128];
+
+	text_escaped(name, sizeof(name), f->name, strlen(f->name));
+	if (f->state == FLIGHT_DELAYED)
+		err_set(ret, EBUSY,
+			"%s: get %s: user %u opens files faster than open_rate=%u fetches a second "
+			"and waited in vain for its turn; hydrate what is read often (secretfs "
+			"hydrate), or raise open_rate",
+			src->name, name, w->payer.uid, src->rate);
+	else
+		err_set(ret, ETIMEDOUT,
+			"%s: get %s: no answer in time (timeout=%lld s); the fetch goes on",
+			src->name, name, (long long)f->store->conf.timeout);
 }
 
 /* A value whose time is not over is better than no answer: a provider that does not answer is one
- * that cannot be reached. */
+ * that cannot be reached, and one that is not asked is no better. */
 void waiter_due(struct waiter *w, struct outbox *box)
 {
 	struct flight *f = w->flight;
 	struct entry *e = f->entry;
-	char name[128];
+	bool delayed = f->state == FLIGHT_DELAYED;
 
-	err_set(&box->err, ETIMEDOUT,
-		"%s: get %s: no answer in time (timeout=%lld s); the fetch goes on",
-		e->source->name, text_escaped(name, sizeof(name), e->key, e->name_len),
-		(long long)f->store->conf.timeout);
-	if (!f->nocache && f->seq >= e->floor)
+	answer_late(w, &box->err);
+	f->source->health.delayed_out += delayed;
+	if (!f->nocache && (delayed || f->seq >= e->floor))
 		entry_set_error(
 			e, &box->err); /* seen in .error; the flight's own end replaces it */
+	if (delayed)		       /* a flight tells of its end itself; this one had none */
+		outbox_event(box, e, STORE_ERROR, true);
 	if (!f->nocache && e->payload && clock_boot() < entry_drop_at(e))
 		box->stale = payload_ref(e->payload);
 	waiter_take(w, box);
-	if (f->nocache)
-		atomic_store(&f->cancelled, true);
+	left(f);
 }

@@ -11,6 +11,8 @@
 static struct flight **list_of(struct flight *f)
 {
 	switch (f->state) {
+	case FLIGHT_DELAYED:
+		return &f->source->delayed;
 	case FLIGHT_BLOCKED:
 		return &f->source->blocked;
 	case FLIGHT_QUEUED:
@@ -112,8 +114,22 @@ static void run(struct flight *f, struct outbox *box)
 	LL_PREPEND2(box->start, f, next_start);
 }
 
+void flight_delay(struct flight *f)
+{
+	set_state(f, FLIGHT_DELAYED);
+}
+
+struct flight *flight_of(const struct entry *e)
+{
+	return e->flight && e->flight->state != FLIGHT_DELAYED ? e->flight : NULL;
+}
+
 void flight_launch(struct flight *f, struct outbox *box)
 {
+	struct waiter *w;
+
+	DL_FOREACH (f->waiters, w)
+		rate_leave(w);
 	if (!f->nocache && f->entry->running >= STORE_RUNNING_MAX)
 		set_state(f, FLIGHT_BLOCKED);
 	else if (!f->waiters && f->source->background >= STORE_BACKGROUND_MAX)
@@ -130,13 +146,27 @@ void flight_wanted(struct flight *f, struct outbox *box)
 
 void flight_background(struct entry *e, struct outbox *box)
 {
-	struct flight *f;
+	struct flight *f = e->flight;
 
-	if (e->flight || e->source->detached)
+	if (flight_of(e) || e->source->detached)
 		return;
-	f = flight_new(e, false);
+	if (!f)
+		f = flight_new(e, false);
 	if (f)
 		flight_launch(f, box);
+}
+
+void flight_forget(struct flight *f)
+{
+	struct entry *e = f->entry;
+	struct store *s = f->store;
+
+	unhook(f);
+	source_release(f->source);
+	mem_free(f);
+	entry_arm(e);
+	entry_release(e);
+	atomic_fetch_sub(&s->refs, 1); /* never the last: the caller has the owner's */
 }
 
 /* Those that waited for the end of this one. */
@@ -419,13 +449,12 @@ const atomic_bool *flight_cancelled(const struct flight *f)
 /* --- invalidation --- */
 
 /* A flight that has not started and nobody waits for has no purpose after a purge. */
-static void cancel_idle(struct entry *e, struct outbox *box)
+static void cancel_idle(struct entry *e)
 {
 	struct flight *f = e->flight;
-	struct sfs_err none = {0};
 
 	if (f && f->state != FLIGHT_RUNNING && !f->waiters)
-		flight_refuse(f, &none, box);
+		flight_forget(f);
 }
 
 void store_purge(struct store *s, struct entry *e)
@@ -434,7 +463,7 @@ void store_purge(struct store *s, struct entry *e)
 
 	store_lock(s);
 	flight_supersede(e);
-	cancel_idle(e, &box);
+	cancel_idle(e);
 	entry_drop(e, &box);
 	e->failed = e->lapsed = false;
 	e->fails = 0;

@@ -29,7 +29,9 @@
 #define STORE_RUNNING_MAX    2 /* flights of one entry: a superseded one and its successor */
 #define STORE_GRACE	     NSEC_PER_SEC /* after its deadline a flight is given up */
 
-enum timer_kind { TIMER_WAITER = 1, TIMER_ENTRY, TIMER_FLIGHT };
+#define STORE_RATE_BURST (10 * NSEC_PER_SEC) /* as many flights at once as in that time */
+
+enum timer_kind { TIMER_WAITER = 1, TIMER_ENTRY, TIMER_FLIGHT, TIMER_BUCKET };
 
 struct store {
 	pthread_mutex_t lock;
@@ -60,15 +62,32 @@ struct source {
 	unsigned starting;   /* calls of ops->start under way */
 	pthread_cond_t idle; /* starting became 0 */
 	bool detached;
-	struct flight *running, *queued, *blocked;
+	struct flight *running, *queued, *blocked, *delayed;
 	unsigned background; /* running flights that nobody waited for when they started */
 	unsigned fails;
 	struct source_health health;
+	uint32_t rate;		/* flights a second and user; 0 = no limit */
+	struct bucket *buckets; /* most lately used first */
+	unsigned nbuckets;
 	struct source *prev, *next;
+};
+
+/* The flights that one user's readers may start, and who waits for one. It is full when time has
+ * reached `full_at`; each flight moves that on by a second / rate, as long as it stays within the
+ * burst. */
+struct bucket {
+	struct source *source;
+	uint32_t uid;
+	int64_t full_at;
+	int64_t quiet_until;	/* not logged before */
+	struct waiter *queue;	/* by queue_prev, queue_next: first come, first served */
+	struct heap_node timer; /* the next token, while somebody waits */
+	struct bucket *prev, *next;
 };
 
 enum flight_state {
 	FLIGHT_NEW,	/* in no list */
+	FLIGHT_DELAYED, /* its readers wait for a token */
 	FLIGHT_BLOCKED, /* its entry has STORE_RUNNING_MAX in the air */
 	FLIGHT_QUEUED,	/* in the background, waiting for its turn */
 	FLIGHT_RUNNING,
@@ -148,6 +167,7 @@ struct outbox {
 	struct payload *drop[2]; /* references */
 	unsigned ndrop;
 	struct flight *start; /* chained by next_start */
+	char slowed[256];     /* for the log: a user begins to be slowed down; "" = nothing */
 };
 
 static inline void store_lock(struct store *s)
@@ -202,10 +222,25 @@ void flight_abandon(struct flight *f, const struct sfs_err *err, struct outbox *
 /* Ended before it was handed to the source: frees it. */
 void flight_refuse(struct flight *f, const struct sfs_err *err, struct outbox *box);
 void flight_due(struct flight *f, struct outbox *box);
+/* Frees one that was not started and that nobody waits for. */
+void flight_forget(struct flight *f);
+/* Its readers wait for a token. */
+void flight_delay(struct flight *f);
+/* The entry's flight, unless that is delayed: NULL if nothing is under way. */
+struct flight *flight_of(const struct entry *e);
 
 /* store_fetch.c: under the lock */
 void waiter_take(struct waiter *w, struct outbox *box); /* from its flight into the outbox */
 void waiter_due(struct waiter *w, struct outbox *box);
+
+/* store_rate.c: under the lock */
+/* Whether the flight of the waiter, who is parked there, may start at once. If not he is in his
+ * user's queue. -ENOMEM. */
+int rate_admit(struct waiter *w, struct outbox *box, bool *ret);
+/* Out of the queue, if he is in one. */
+void rate_leave(struct waiter *w);
+void rate_due(struct bucket *b, struct outbox *box);
+void rate_clear(struct source *src);
 
 /* store_timer.c: under the lock */
 void timer_set(struct store *s, struct heap_node *n, int64_t when);

@@ -33,6 +33,7 @@ void source_release(struct source *src)
 	assert(src->refs > 0);
 	if (--src->refs > 0)
 		return;
+	rate_clear(src);
 	DL_DELETE(src->store->sources, src);
 	pthread_cond_destroy(&src->idle);
 	mem_free(src->name);
@@ -59,7 +60,10 @@ static bool end_one(struct source *src, const struct sfs_err *err)
 	struct flight *f;
 
 	store_lock(s);
-	f = src->running ? src->running : src->queued ? src->queued : src->blocked;
+	f = src->running   ? src->running
+	    : src->queued  ? src->queued
+	    : src->blocked ? src->blocked
+			   : src->delayed;
 	if (f && f->state == FLIGHT_RUNNING)
 		flight_abandon(f, err, &box);
 	else if (f)

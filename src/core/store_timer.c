@@ -44,6 +44,9 @@ static void fire(struct heap_node *n, struct outbox *box)
 	case TIMER_FLIGHT:
 		flight_due(container(n, struct flight), box);
 		break;
+	case TIMER_BUCKET:
+		rate_due(container(n, struct bucket), box);
+		break;
 	}
 }
 

@@ -309,11 +309,13 @@ class MountFailed(Exception):
 class Mount:
     """A mount made by the command `secretfs mount`. Fails with MountFailed if the command does."""
 
-    def __init__(self, source, opts="", mp=None, exe=None, env=None, log=None, prefix=(), timeout=20, snapshot=True):
+    def __init__(self, source, opts="", mp=None, exe=None, env=None, log=None, prefix=(), timeout=20, snapshot=True, rate=True):
         self.mp = mp or f"{W}/m/{fresh('m')}"
         self.source, self.snapshot = source, snapshot
         self.log = log or f"{W}/log/{fresh('mount')}.log"
         self.exe = exe or (TESTER if "fault" in source or source.endswith(".conf") else SECRETFS)
+        if rate and self.exe != SECRETFS and "open_rate=" not in opts:
+            opts += ",open_rate=0"  # tests hammer as no program does; open-rate.test is about that
         opts = ",".join(x for x in (opts, f"log={self.log}") if x)
         before = set(holders())
         self.result = captured(run(*prefix, self.exe, "mount", source, self.mp, "-o", opts, env=env, timeout=timeout))

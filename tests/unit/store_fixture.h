@@ -161,11 +161,14 @@ static void reader_done(struct waiter *w, struct payload *p, const struct sfs_er
 static inline void fx_read(
 	struct fixture *fx, struct entry *e, enum fetch_mode mode, struct reader *r)
 {
-	int64_t deadline = r->w.deadline ? r->w.deadline : CLOCK_NEVER;
+	struct waiter w = {
+		.done = reader_done,
+		.deadline = r->w.deadline ? r->w.deadline : CLOCK_NEVER,
+		.payer = r->w.payer,
+	};
 
 	memset(r, 0, sizeof(*r));
-	r->w.done = reader_done;
-	r->w.deadline = deadline;
+	r->w = w;
 	store_fetch(fx->store, e, mode, &r->w);
 }
 
