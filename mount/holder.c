@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mountinfo.h"
 #include "base/path.h"
+#include "mount/holder_child.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -117,6 +118,8 @@ int main(int argc, char **argv)
 	struct holder_mount m = {.fuse_fd = -1, .covered_fd = -1};
 	struct envstore *vars = NULL;
 	struct sfs_err err = {0};
+	if (argc > 1 && strcmp(argv[1], "renamer") == 0) /* not for people: see holder_child.h */
+		_exit(renamer_main(argc, argv));
 	open_stdio();
 	settle();
 	log_open("secretfs-holder", false, LOG_LEVEL_INFO);

@@ -65,10 +65,13 @@ bool holder_is_attached(const struct holder_mount *m);
 int holder_umount(const struct holder_mount *m, int flags, struct sfs_err *err);
 void holder_mount_clear(struct holder_mount *m);
 
-/* Starts the worker. `log_fd` becomes its 1 and 2. *ret_sock is the holder's end of the hold
- * socket, not blocking. A worker that cannot be executed says so there with HOLD_FAILED. */
+/* Starts the worker. `log_fd` becomes its 1 and 2, `renamer_fd` its 6; both stay the caller's.
+ * *ret_sock is the holder's end of the hold socket, not blocking. A worker that cannot be executed
+ * says so there with HOLD_FAILED. */
 int holder_spawn(const struct holder_opts *o, const struct holder_mount *m, int log_fd,
-	pid_t *ret_pid, int *ret_sock, struct sfs_err *err);
+	int renamer_fd, pid_t *ret_pid, int *ret_sock, struct sfs_err *err);
+/* "was killed by signal 9 (KILL)" of a wait status, into `out`, which it returns. */
+const char *holder_how_it_ended(int status, char *out, size_t size);
 
 /* Opens things for the worker in a thread of its own, because a file system may take its time. */
 struct holder_server;

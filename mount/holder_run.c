@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a mount after mount(2): wait for the worker, pass signals on, clean up. */
 #include "base/alloc.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/hold.h"
 #include "base/log.h"
 #include "base/mountusers.h"
 #include "mount/holder.h"
+#include "mount/holder_helpers.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,9 +25,10 @@ struct run {
 	struct holder_opts *o;
 	struct holder_mount *m;
 	struct holder_server *server;
-	int sock, sig_fd; /* owned; sock -1 after the worker closed its end */
-	int log_fd;	  /* borrowed */
-	pid_t worker;	  /* 0 = none or gone */
+	struct helpers *helpers; /* NULL = not started */
+	int sock, sig_fd;	 /* owned; sock -1 after the worker closed its end */
+	int log_fd;		 /* borrowed */
+	pid_t worker;		 /* 0 = none or gone */
 	bool gone;
 	int status;	    /* how it went, if gone */
 	bool live;	    /* it has said so, and so have we */
@@ -43,7 +46,7 @@ void holder_report(int ready_fd, int stderr_fd, const struct sfs_err *err)
 	(void)done; /* nobody is left to tell */
 }
 
-static const char *how_it_ended(int status, char *out, size_t size)
+const char *holder_how_it_ended(int status, char *out, size_t size)
 {
 	if (WIFSIGNALED(status))
 		snprintf(out, size, "was killed by signal %d (%s)", WTERMSIG(status),
@@ -74,6 +77,8 @@ static void say_who(const struct run *r)
 static void detach(const struct run *r)
 {
 	struct sfs_err err = {0};
+	if (r->helpers)
+		helpers_stop_renamer(r->helpers); /* it would keep the mount busy */
 	int code = holder_umount(r->m, 0, &err);
 	if (code == -EBUSY) {
 		say_who(r);
@@ -161,6 +166,10 @@ static void on_message(struct run *r)
 		if (!r->live)
 			fail(r, m.code, m.text);
 		break;
+	case HOLD_RENAMER_STUCK:
+	case HOLD_CHANGED:
+		helpers_message(r->helpers, &m);
+		break;
 	case HOLD_OPEN_FILE:
 	case HOLD_OPEN_DIR:
 	case HOLD_WATCH:
@@ -185,6 +194,7 @@ static void on_signal(struct run *r)
 	case SIGCHLD:
 		if (waitpid(r->worker, &r->status, WNOHANG) == r->worker)
 			r->gone = true;
+		helpers_reap(r->helpers);
 		break;
 	case SIGHUP:
 		order(r, HOLD_RELOAD);
@@ -200,10 +210,18 @@ static void on_signal(struct run *r)
 
 static int time_left(const struct run *r)
 {
-	if (!r->stopping)
+	int64_t next = r->stopping ? r->kill_at : helpers_next(r->helpers);
+	if (next == CLOCK_NEVER)
 		return -1;
-	int64_t left = r->kill_at - clock_boot();
+	int64_t left = next - clock_boot();
 	return left <= 0 ? 0 : (int)(left / NSEC_PER_MSEC) + 1;
+}
+
+static void kill_worker(struct run *r)
+{
+	log_warn("%s: worker %d does not end: killed", r->m->point, (int)r->worker);
+	kill(r->worker, SIGKILL);
+	r->kill_at = CLOCK_NEVER;
 }
 
 static void wait_once(struct run *r)
@@ -215,11 +233,10 @@ static void wait_once(struct run *r)
 		[CALLER] = {.fd = r->stopping ? -1 : r->o->ready_fd},
 	};
 	int n = poll(p, N, time_left(r));
-	if (n == 0 && r->stopping) {
-		log_warn("%s: worker %d does not end: killed", r->m->point, (int)r->worker);
-		kill(r->worker, SIGKILL);
-		r->kill_at = CLOCK_NEVER;
-	}
+	if (r->stopping && clock_boot() >= r->kill_at)
+		kill_worker(r);
+	if (!r->stopping)
+		helpers_tick(r->helpers);
 	if (n <= 0)
 		return;
 	if (p[WORKER].revents)
@@ -243,7 +260,7 @@ static int epilogue(struct run *r)
 {
 	char how[64], text[160];
 	bool attached = holder_is_attached(r->m);
-	how_it_ended(r->status, how, sizeof(how));
+	holder_how_it_ended(r->status, how, sizeof(how));
 	if (r->why.code || !r->live) {
 		snprintf(text, sizeof(text), "the worker %s before the mount was live", how);
 		fail(r, EIO, text);
@@ -270,13 +287,25 @@ static int start(struct run *r, const struct envstore *vars, struct sfs_err *err
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
 		(r->sig_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
 		return err_errno(err, errno, "start: signals");
-	int code = holder_spawn(r->o, r->m, r->log_fd, &r->worker, &r->sock, err);
+	_cleanup_close_ int renamer_fd = -1;
+	int code = helpers_new(r->o, r->m, r->log_fd, &r->helpers, &renamer_fd, err);
+	if (code == 0)
+		code = holder_spawn(r->o, r->m, r->log_fd, renamer_fd, &r->worker, &r->sock, err);
 	if (code < 0)
 		return code;
 	/* The worker alone has it: its death must end the requests that wait. */
 	close(r->m->fuse_fd);
 	r->m->fuse_fd = -1;
+	helpers_tick(r->helpers); /* while there is but one thread, and without that descriptor */
 	return holder_server_start(r->o, r->m, vars, r->sock, &r->server, err);
+}
+
+static void end_helpers(struct helpers *h)
+{
+	if (!h)
+		return;
+	helpers_stop_renamer(h);
+	helpers_free(h);
 }
 
 int holder_run(struct holder_opts *o, struct holder_mount *m, const struct envstore *vars,
@@ -295,6 +324,7 @@ int holder_run(struct holder_opts *o, struct holder_mount *m, const struct envst
 			log_err(LOG_LEVEL_ERROR, &r.why);
 		holder_report(o->ready_fd, stderr_fd, &r.why);
 	}
+	end_helpers(r.helpers);
 	if (r.server && !holder_server_stop(r.server))
 		_exit(code);
 	if (r.sock >= 0)

@@ -57,9 +57,9 @@ static void raise_memlock(uint64_t bytes)
 
 /* Everything to its fixed number. First out of the way, because the numbers wanted may be in use by
  * one another. */
-static int place_descriptors(const struct holder_mount *m, int log_fd, int sock)
+static int place_descriptors(const struct holder_mount *m, int log_fd, int renamer_fd, int sock)
 {
-	const int from[FD_N] = {log_fd, log_fd, m->fuse_fd, sock, m->covered_fd, -1};
+	const int from[FD_N] = {log_fd, log_fd, m->fuse_fd, sock, m->covered_fd, renamer_fd};
 	const int to[FD_N] = {1, 2, FD_FUSE, FD_HOLD, FD_COVERED, FD_RENAMER};
 	int aside[FD_N];
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -108,11 +108,11 @@ static int become_worker(const struct holder_opts *o, char **argv, struct sfs_er
 }
 
 __attribute__((noreturn)) static void child(const struct holder_opts *o,
-	const struct holder_mount *m, int log_fd, int sock, char **argv)
+	const struct holder_mount *m, int log_fd, int renamer_fd, int sock, char **argv)
 {
 	struct sfs_err err = {0};
 	struct hold_msg msg = {.type = HOLD_FAILED};
-	int r = place_descriptors(m, log_fd, sock);
+	int r = place_descriptors(m, log_fd, renamer_fd, sock);
 	if (r < 0)
 		err_errno(&err, -r, "start the worker: arrange its descriptors");
 	else
@@ -127,7 +127,7 @@ __attribute__((noreturn)) static void child(const struct holder_opts *o,
 }
 
 int holder_spawn(const struct holder_opts *o, const struct holder_mount *m, int log_fd,
-	pid_t *ret_pid, int *ret_sock, struct sfs_err *err)
+	int renamer_fd, pid_t *ret_pid, int *ret_sock, struct sfs_err *err)
 {
 	int pair[2];
 	_cleanup_free_ char *device = NULL;
@@ -144,7 +144,7 @@ int holder_spawn(const struct holder_opts *o, const struct holder_mount *m, int 
 	if (pid < 0)
 		return err_errno(err, errno, "start the worker: fork");
 	if (pid == 0)
-		child(o, m, log_fd, theirs, argv);
+		child(o, m, log_fd, renamer_fd, theirs, argv);
 	*ret_pid = pid;
 	*ret_sock = take_fd(ours);
 	return 0;

@@ -100,6 +100,22 @@ int harden_drop(uid_t uid, gid_t gid, struct sfs_err *err)
 	return harden_no_dump(err);
 }
 
+int harden_limit(const unsigned *caps, size_t n, struct sfs_err *err)
+{
+	drop_bounding();
+	capng_clear(CAPNG_SELECT_CAPS);
+	for (size_t i = 0; i < n; i++)
+		if (capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, caps[i]) != 0)
+			return err_set(err, EINVAL, "capability %u is unknown here", caps[i]);
+	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
+		return err_set(err, EPERM,
+			"keep %s: this process does not have it, or the kernel refused",
+			n ? capng_capability_to_name(caps[0]) : "no capability");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_errno(err, errno, "set no_new_privs");
+	return harden_no_dump(err);
+}
+
 static bool in(const int *fds, size_t n, int fd)
 {
 	for (size_t i = 0; i < n; i++)

@@ -17,6 +17,10 @@ void harden_environment(void);
  * capability in any set, bounding set empty where allowed, no_new_privs. Order and reasons:
  * capabilities(7). The caller keeps its descriptors. */
 int harden_drop(uid_t uid, gid_t gid, struct sfs_err *err);
+/* Keeps the user and, in the effective and permitted sets, just these `n` capabilities: bounding
+ * set, inheritable and ambient ones empty, no_new_privs, not dumpable. EPERM if one of them is not
+ * there to be kept. */
+int harden_limit(const unsigned *caps, size_t n, struct sfs_err *err);
 /* Closes or marks close-on-exec every descriptor above 2 except the `n` in `keep` (R8). */
 void harden_descriptors(const int *keep, size_t n);
 

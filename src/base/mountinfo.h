@@ -4,6 +4,7 @@
 #define SFS_BASE_MOUNTINFO_H
 
 #include "base/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -32,6 +33,16 @@ const struct mount_entry *mountinfo_top(const struct mount_entry *m, size_t n, c
  * kernel (before 6.8) has none. Unlike it, device number and id of mountinfo are given out again as
  * soon as a mount has gone. No request goes to the file system. */
 uint64_t mount_unique_id(const char *point);
+
+/* What is known of a mount: device number, id in mountinfo, and mount_unique_id() or 0. */
+struct mount_id {
+	dev_t dev;
+	int id;
+	uint64_t unique;
+};
+/* True if the object open at `fd` (O_PATH does) lies in that mount itself: not in a bind mount of
+ * it, nor in what is mounted on top of it. No request goes to the file system. */
+bool mount_has(const struct mount_id *m, int fd);
 
 /* Absolute path of an existing directory or mount point without a request to the file system
  * mounted there: only the parents are resolved. mem_free(). Errors: -errno, ENAMETOOLONG. */

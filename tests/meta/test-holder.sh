@@ -54,7 +54,8 @@ said() { grep -qE -- "$1" "$T/ready"; }
 logged() { grep -qE -- "$1" "$T/log"; }
 wrote() { grep -qE -- "$1" "$T/err"; }
 running() { [ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
-worker_of() { pgrep -P "$1" | head -1; }
+worker_of() { pgrep -P "$1" -x fake | head -1; }
+renamer_of() { pgrep -P "$1" -x sfs-renamer | head -1; }
 finished() { # PID CODE
 	await not running "$1" || return 1
 	wait "$1"

@@ -233,13 +233,25 @@ def children(pid):
 
 
 def holders():
+    """Processes of the holder's program, but for its helpers."""
     found = []
     for p in os.listdir("/proc"):
         if p.isdigit():
             with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{p}/exe").startswith(f"{BUILD}/secretfs-holder"):
+                if os.readlink(f"/proc/{p}/exe").startswith(f"{BUILD}/secretfs-holder") and not helper_word(p):
                     found.append(int(p))
     return found
+
+
+def helper_word(pid):
+    """"renamer" or "spawner" if the process is that helper of a holder, else ""."""
+    words = proc(pid, "cmdline").split(b"\0")
+    return words[1].decode() if words[0] == b"secretfs-holder" and len(words) > 1 else ""
+
+
+def helper(holder, word):
+    """The process id of that helper of the holder, or None."""
+    return next((p for p in children(holder) if helper_word(p) == word), None)
 
 
 def status_field(pid, name):
