@@ -94,18 +94,23 @@ static char *list_filter(const struct inode *in)
 	return filter;
 }
 
+void control_list(struct park *p)
+{
+	p->sub = list_filter(p->inode);
+	if (p->sub)
+		core_control_list(p->fs->core, p->sub, &p->w.text);
+	else
+		p->w.text.done(&p->w.text, NULL, 0, &(struct sfs_err){.code = ENOMEM});
+}
+
 static void open_list(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)
 {
 	struct park *p = park_new(fs, req, in, NULL);
 	if (!p)
 		return;
 	p->fi = *fi;
-	p->sub = list_filter(in);
 	p->w.text = (struct text_waiter){.done = file_opened_text, .deadline = fs_deadline(fs)};
-	if (p->sub)
-		core_control_list(fs->core, p->sub, &p->w.text);
-	else
-		file_opened_text(&p->w.text, NULL, 0, &(struct sfs_err){.code = ENOMEM});
+	control_list(p);
 }
 
 void control_open(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)
@@ -203,6 +208,8 @@ static void write_commands(
 
 	pthread_mutex_lock(&pending_lock);
 	r = take_lines(in, data, size, last, &lines);
+	if (fs->no_open && in->pending.len)
+		inode_await_rest(fs, in); /* no RELEASE will come */
 	pthread_mutex_unlock(&pending_lock);
 	if (r < 0) {
 		buf_clear(&lines);
@@ -220,26 +227,34 @@ static void write_commands(
 	buf_clear(&lines);
 }
 
+/* The kernel has put what was to be written into its pages: they go. */
+static void refuse_write(struct fs *fs, fuse_req_t req, struct inode *in)
+{
+	notify_inode(fs, in);
+	fuse_reply_err(req, EROFS);
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
 	struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct handle *h = handle_get(fs, fi->fh);
-	struct inode *in = h ? h->inode : NULL;
+	struct handle *h = fs->no_open ? NULL : handle_get(fs, fi->fh);
+	struct inode *in = inode_get(fs, ino);
 	(void)off; /* commands are a stream: appending, truncating and rewriting shells all mean the
 		      same */
-	if (!in || in->ino != ino)
+	if (!in || (!fs->no_open && (!h || h->inode != in)))
 		fuse_reply_err(req, ESTALE);
 	else if (in->is_dir)
 		fuse_reply_err(req, EISDIR);
 	else if (in->view == VIEW_LIST && strcmp(in->sub, "query") == 0)
 		store_query(req, data, size);
 	else if (in->view != VIEW_CONTROL || !control_rows[in->control].writable)
-		fuse_reply_err(req, EROFS);
+		refuse_write(fs, req, in);
 	else if (size == 0)
 		fuse_reply_write(req, 0);
 	else
 		write_commands(fs, req, in, data, size);
+	inode_put(fs, in);
 	handle_put(fs, h);
 }
 

@@ -24,6 +24,25 @@ void file_reply_open(struct fs *fs, fuse_req_t req, struct inode *in, struct fus
 		handle_close(fs, fi->fh);
 }
 
+static void reply_part(fuse_req_t req, const char *data, size_t len, size_t size, off_t off)
+{
+	if (off < 0 || (uint64_t)off >= len)
+		fuse_reply_buf(req, NULL, 0);
+	else
+		fuse_reply_buf(
+			req, data + off, size < len - (size_t)off ? size : len - (size_t)off);
+}
+
+void file_reply_bytes(fuse_req_t req, struct secret *bytes, size_t size, off_t off)
+{
+	reply_part(req, (const char *)secret_bytes(bytes), secret_len(bytes), size, off);
+}
+
+void file_reply_text(fuse_req_t req, const struct buf *text, size_t size, off_t off)
+{
+	reply_part(req, buf_text(text), text->len, size, off);
+}
+
 int file_fields(
 	struct fs *fs, struct dent *d, struct payload *p, struct fields **ret, struct sfs_err *err)
 {
@@ -91,12 +110,12 @@ static void open_following(struct park *p, struct payload *payload, struct secre
 static void open_outdated(
 	struct park *p, enum retry retry, struct payload *payload, struct secret *bytes)
 {
-	struct secret *recent = retry == RETRY_LOOKED_UP ? inode_recent(p->fs, p->inode) : NULL;
+	struct secret *held = retry == RETRY_LOOKED_UP ? inode_held(p->fs, p->inode) : NULL;
 	if (retry == RETRY_NO) {
 		open_again(p, bytes);
-	} else if (recent) {
+	} else if (held) {
 		secret_unref(bytes);
-		file_reply_open(p->fs, p->req, p->inode, &p->fi, recent, false);
+		file_reply_open(p->fs, p->req, p->inode, &p->fi, held, false);
 	} else {
 		open_following(p, payload, bytes);
 	}
@@ -122,28 +141,28 @@ static void open_version(
 		open_outdated(p, retry, payload, bytes);
 }
 
-static int open_field(
-	struct park *p, struct payload *payload, struct secret **ret, struct sfs_err *err)
+static int field_bytes(struct fs *fs, struct inode *in, struct payload *payload,
+	struct secret **ret, struct sfs_err *err)
 {
 	struct fields *fields;
-	int r = file_fields(p->fs, p->inode->dent, payload, &fields, err);
+	int r = file_fields(fs, in->dent, payload, &fields, err);
 	if (r < 0)
 		return r;
-	r = fields_get(fields, p->inode->sub, ret, err);
+	r = fields_get(fields, in->sub, ret, err);
 	fields_free(fields);
 	return r;
 }
 
-static int open_bytes(
-	struct park *p, struct payload *payload, struct secret **ret, struct sfs_err *err)
+int file_bytes(struct fs *fs, struct inode *in, struct payload *payload, struct secret **ret,
+	struct sfs_err *err)
 {
-	switch (p->inode->view) {
+	switch (in->view) {
 	case VIEW_FIELDS:
-		return open_field(p, payload, ret, err);
+		return field_bytes(fs, in, payload, ret, err);
 	case VIEW_JSON:
 		return payload_json(payload, ret, err);
 	default:
-		return core_select(p->fs->core, p->inode->dent, payload, ret, err);
+		return core_select(fs->core, in->dent, payload, ret, err);
 	}
 }
 
@@ -154,7 +173,7 @@ static void opened(struct waiter *w, struct payload *payload, const struct sfs_e
 	struct core_attr a;
 	struct sfs_err e;
 	if (park_finish(p)) {
-		int r = err ? -err->code : open_bytes(p, payload, &bytes, &e);
+		int r = err ? -err->code : file_bytes(p->fs, p->inode, payload, &bytes, &e);
 		core_attr(p->fs->core, p->inode->dent, &a);
 		if (r < 0)
 			fuse_reply_err(p->req, -r);
@@ -215,6 +234,8 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, ESTALE);
 	else if (in->is_dir)
 		fuse_reply_err(req, EISDIR);
+	else if (fs->no_open)
+		fuse_reply_err(req, ENOSYS); /* the kernel will not ask again */
 	else if (in->view == VIEW_CONTROL || in->view == VIEW_LIST)
 		control_open(fs, req, in, fi);
 	else if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC))
@@ -224,31 +245,32 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	inode_put(fs, in);
 }
 
+static void read_handle(
+	struct fs *fs, fuse_req_t req, uint64_t ino, size_t size, off_t off, uint64_t fh)
+{
+	struct handle *h = handle_get(fs, fh);
+	if (!h || h->inode->ino != ino || h->inode->is_dir)
+		fuse_reply_err(req, ESTALE);
+	else if (h->bytes)
+		file_reply_bytes(req, h->bytes, size, off);
+	else
+		file_reply_text(req, h->text.len ? &h->text : &h->inode->text, size, off);
+	handle_put(fs, h);
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct handle *h = handle_get(fs, fi->fh);
-	const char *data;
-	size_t len;
-	if (!h || h->inode->ino != ino || h->inode->is_dir) {
-		fuse_reply_err(req, ESTALE);
-		handle_put(fs, h);
+	if (!fs->no_open) {
+		read_handle(fs, req, ino, size, off, fi->fh);
 		return;
 	}
-	if (h->bytes) {
-		data = (const char *)secret_bytes(h->bytes);
-		len = secret_len(h->bytes);
-	} else {
-		const struct buf *text = h->text.len ? &h->text : &h->inode->text;
-		data = buf_text(text);
-		len = text->len;
-	}
-	if (off < 0 || (size_t)off >= len)
-		fuse_reply_buf(req, NULL, 0);
+	struct inode *in = inode_get(fs, ino);
+	if (!in || in->is_dir)
+		fuse_reply_err(req, ESTALE);
 	else
-		fuse_reply_buf(
-			req, data + off, size < len - (size_t)off ? size : len - (size_t)off);
-	handle_put(fs, h);
+		fill_read(fs, req, in, size, off);
+	inode_put(fs, in);
 }
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

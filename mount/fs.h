@@ -21,17 +21,20 @@
 
 struct inodes;
 struct parks;
-struct notifier;
 struct renamer;
+struct jobs;
 
 struct fs {
 	struct core *core;
 	struct fuse_session *se;
 	struct inodes *inodes;
 	struct parks *parks;
-	struct notifier *notifier;
 	struct renamer *renamer; /* renamer.h */
-	int64_t timeout;    /* ns: how long a request may be parked (timeout=) */
+	struct jobs *notifier;	 /* the only thread that sends notifications */
+	struct jobs *asker;	 /* asks the holder what may take a moment */
+	struct hold_client *hold;
+	bool no_open;	 /* hydrated mode: the kernel sends no OPEN, content stands at the inode */
+	int64_t timeout; /* ns: how long a request may be parked (timeout=) */
 	int64_t park_limit; /* ns: half of the kernel's request timeout, or CLOCK_NEVER (R27) */
 	int64_t mounted;    /* wall time of the mount: mtime of what has none of its own */
 	/* All of the above is set: the core's callbacks, which come from its threads as soon as it
@@ -47,5 +50,9 @@ int64_t fs_control_deadline(const struct fs *fs);
 /* How long the kernel may keep names and attributes, in seconds. What changes is announced by the
  * notifier, so this only bounds a lost announcement. */
 #define FS_TIMEOUT 60.0
+/* Without OPEN a version is kept until its time is over, but not longer than this; */
+#define FS_TIMEOUT_MAX 3600
+/* and an outdated one that is held open so long until it is asked about again. */
+#define FS_TIMEOUT_OLD 1.0
 
 #endif

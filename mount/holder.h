@@ -97,6 +97,8 @@ int holder_audit_open(const char *target, const char *point, const struct path_e
 int holder_audit_check(const struct holder_opts *o, const char *point, struct sfs_err *err);
 /* Answers HOLD_EXE: what the worker has no right to read in /proc. Does not wait for anything. */
 void holder_exe(int sock, const struct hold_msg *m);
+/* The same for HOLD_IS_OPEN; `dev` is the mount. */
+void holder_is_open(int sock, const struct hold_msg *m, dev_t dev);
 
 /* Runs until the mount is gone; the exit code. */
 int holder_run(struct holder_opts *o, struct holder_mount *m, const struct envstore *vars,

@@ -175,6 +175,7 @@ static void on_message(struct run *r)
 	case HOLD_WATCH:
 	case HOLD_ENV:
 	case HOLD_AUDIT:
+	case HOLD_IS_OPEN:
 		holder_server_pass(r->server, &m);
 		break;
 	case HOLD_EXE:

@@ -139,6 +139,10 @@ static void answer(const struct holder_server *s, const struct hold_msg *m)
 	_cleanup_free_ char *canonical = NULL;
 	_cleanup_close_ int fd = -1;
 	int r;
+	if (m->type == HOLD_IS_OPEN) {
+		holder_is_open(s->sock, m, s->env.mount_dev);
+		return;
+	}
 	if (m->type == HOLD_ENV)
 		r = envstore_memfd(s->vars, &fd, &err);
 	else if (m->type == HOLD_AUDIT)

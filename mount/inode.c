@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECENT_SECONDS 1
+#define HELD_SECONDS 1
 
 int inodes_new(struct fs *fs)
 {
@@ -34,12 +34,13 @@ int inodes_new(struct fs *fs)
 
 static void inode_destroy(struct fs *fs, struct inode *in)
 {
-	secret_unref(in->recent);
+	secret_unref(in->held);
 	buf_clear(&in->text);
 	buf_clear(&in->pending);
 	if (in->dent)
 		dent_unref(fs->core, in->dent);
 	mem_free(in->sub);
+	mem_free(in->version);
 	mem_free(in->links->key);
 	mem_free(in->links);
 	mem_free(in);
@@ -56,7 +57,7 @@ static bool unlink_if_unused(struct inodes *t, struct inode *in)
 	if (in->keyed)
 		HASH_DELETE(by_key, t->by_key, l);
 	if (l->listed)
-		DL_DELETE(t->recent, l);
+		DL_DELETE(t->due, l);
 	return true;
 }
 
@@ -228,6 +229,7 @@ void inode_supersede(struct fs *fs, struct inode *in)
 	if (in->keyed) {
 		HASH_DELETE(by_key, t->by_key, in->links);
 		in->keyed = false;
+		in->superseded = clock_boot();
 	}
 	pthread_mutex_unlock(&t->lock);
 }
@@ -259,24 +261,38 @@ void inode_forget(struct fs *fs, uint64_t ino, uint64_t n)
 void inode_state(struct fs *fs, struct inode *in, struct inode_state *ret)
 {
 	pthread_mutex_lock(&fs->inodes->lock);
-	*ret = (struct inode_state){in->follows, in->provisional, in->serial, in->size, in->mtime};
+	*ret = (struct inode_state){.follows = in->follows,
+		.provisional = in->provisional,
+		.filled = in->filled,
+		.used = in->used,
+		.held = in->held,
+		.serial = in->serial,
+		.size = in->size,
+		.mtime = in->mtime,
+		.superseded = in->superseded};
 	pthread_mutex_unlock(&fs->inodes->lock);
 }
 
-/* Lock held. Returns what the caller must unref after unlocking. */
-static struct secret *set_recent(struct inodes *t, struct inode *in, struct secret *bytes)
+struct secret *inode_set_held(
+	struct inodes *t, struct inode *in, struct secret *bytes, int64_t until)
 {
 	struct secret *old = NULL;
-	if (in->recent != bytes) {
-		old = in->recent;
-		in->recent = bytes ? secret_ref(bytes) : NULL;
+	if (in->held != bytes) {
+		old = in->held;
+		in->held = bytes ? secret_ref(bytes) : NULL;
 	}
-	in->recent_until = bytes ? clock_after(clock_boot(), RECENT_SECONDS) : 0;
-	if (bytes && !in->links->listed) {
-		DL_APPEND(t->recent, in->links);
-		in->links->listed = true;
-	}
+	in->held_until = bytes ? until : 0;
+	if (bytes && until != CLOCK_NEVER)
+		inode_due(t, in);
 	return old;
+}
+
+void inode_due(struct inodes *t, struct inode *in)
+{
+	if (in->links->listed)
+		return;
+	DL_APPEND(t->due, in->links);
+	in->links->listed = true;
 }
 
 enum bind_result inode_bind(struct fs *fs, struct inode *in, uint64_t serial, struct secret *bytes,
@@ -285,20 +301,21 @@ enum bind_result inode_bind(struct fs *fs, struct inode *in, uint64_t serial, st
 	struct inodes *t = fs->inodes;
 	struct secret *old = NULL;
 	bool same, first, made;
+	int64_t until = fs->no_open ? CLOCK_NEVER : clock_after(clock_boot(), HELD_SECONDS);
 	pthread_mutex_lock(&t->lock);
-	first = !t->recent;
+	first = !t->due;
 	made = in->serial == 0;
 	if (made) {
 		in->serial = serial;
 		in->size = secret_len(bytes);
 		in->mtime = mtime;
 		in->provisional = false;
+		in->filled = true;
 	}
 	same = in->serial == serial;
-	if (same && (made || lookup))
-		old = set_recent(t, in, bytes);
-	else
-		first = false;
+	if (same && (made || lookup || fs->no_open))
+		old = inode_set_held(t, in, bytes, until);
+	first = first && t->due;
 	pthread_mutex_unlock(&t->lock);
 	secret_unref(old);
 	if (first)
@@ -318,12 +335,12 @@ void inode_show(struct fs *fs, struct inode *in, uint64_t size, int64_t mtime)
 	pthread_mutex_unlock(&fs->inodes->lock);
 }
 
-struct secret *inode_recent(struct fs *fs, struct inode *in)
+struct secret *inode_held(struct fs *fs, struct inode *in)
 {
 	struct secret *s = NULL;
 	pthread_mutex_lock(&fs->inodes->lock);
-	if (in->recent && clock_boot() < in->recent_until)
-		s = secret_ref(in->recent);
+	if (in->held && clock_boot() < in->held_until)
+		s = secret_ref(in->held);
 	pthread_mutex_unlock(&fs->inodes->lock);
 	return s;
 }
@@ -335,41 +352,13 @@ void inode_follow(struct fs *fs, struct inode *in)
 	pthread_mutex_unlock(&fs->inodes->lock);
 }
 
-void inode_drop_recent(struct fs *fs, struct inode *in)
+void inode_drop_held(struct fs *fs, struct inode *in)
 {
 	struct secret *old;
 	pthread_mutex_lock(&fs->inodes->lock);
-	old = set_recent(fs->inodes, in, NULL);
+	old = inode_set_held(fs->inodes, in, NULL, 0);
 	pthread_mutex_unlock(&fs->inodes->lock);
 	secret_unref(old);
-}
-
-static bool sweep(struct fs *fs, int64_t now)
-{
-	struct inodes *t = fs->inodes;
-	struct inode_links *l, *tmp;
-	bool left;
-	pthread_mutex_lock(&t->lock);
-	DL_FOREACH_SAFE (t->recent, l, tmp) {
-		if (l->in->recent && now < l->in->recent_until)
-			continue;
-		secret_unref(set_recent(t, l->in, NULL)); /* only the arena's lock is below ours */
-		DL_DELETE(t->recent, l);
-		l->listed = false;
-	}
-	left = t->recent != NULL;
-	pthread_mutex_unlock(&t->lock);
-	return left;
-}
-
-bool inodes_sweep(struct fs *fs)
-{
-	return sweep(fs, clock_boot());
-}
-
-void inodes_drop_recent(struct fs *fs)
-{
-	sweep(fs, CLOCK_NEVER);
 }
 
 void inodes_count(struct fs *fs, uint64_t *ret_inodes, uint64_t *ret_handles)

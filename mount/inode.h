@@ -50,9 +50,17 @@ struct inode {
 	uint64_t serial;  /* version bound; 0 = none yet */
 	uint64_t size;
 	int64_t mtime;
-	struct secret *recent; /* its bytes for a second after LOOKUP handed it out, so that the
-				  OPEN that follows finds them */
-	int64_t recent_until;
+	struct secret *held; /* its bytes. With OPEN: for a second after LOOKUP handed the version
+				out, so that the OPEN that follows finds them. Without: what READ
+				returns; NULL = to be fetched */
+	int64_t held_until;
+	/* Only without OPEN: */
+	bool filled;	    /* size is known: bytes or text were here */
+	bool used;	    /* READ returned bytes since they were put here */
+	int64_t superseded; /* boot time since when it is not the current one of its key; 0 = it is
+			     */
+	char *version;	    /* of the bytes of a node that follows, as the payload says; owned */
+	int64_t pending_until;
 	struct buf pending; /* control file: the unfinished last line of a long write */
 
 	/* private */
@@ -89,9 +97,9 @@ void inode_forget(struct fs *fs, uint64_t ino, uint64_t n);
 
 /* A copy of the changeable fields. */
 struct inode_state {
-	bool follows, provisional;
+	bool follows, provisional, filled, used, held;
 	uint64_t serial, size;
-	int64_t mtime;
+	int64_t mtime, superseded;
 };
 void inode_state(struct fs *fs, struct inode *in, struct inode_state *ret);
 
@@ -100,7 +108,7 @@ enum bind_result {
 	BIND_OTHER, /* it is another version */
 };
 /* Binds an unbound inode to a version, or compares. A version handed out by LOOKUP, or just bound,
- * has its bytes remembered as recent. */
+ * has its bytes held: a second with OPEN, without it until they are dropped. */
 enum bind_result inode_bind(struct fs *fs, struct inode *in, uint64_t serial, struct secret *bytes,
 	int64_t mtime, bool lookup);
 /* Sets what stat shows for a node that stands for the name. While files opened as a version are
@@ -120,17 +128,32 @@ enum retry inode_retry(struct fs *fs, struct inode *in, pid_t tid);
 void inode_send_away(struct fs *fs, struct inode *in, pid_t tid);
 /* LOOKUP gave the thread this node. */
 void inode_looked_up(struct fs *fs, struct inode *in, pid_t tid);
-/* The bytes of the version LOOKUP handed out less than a second ago: a reference, or NULL. */
-struct secret *inode_recent(struct fs *fs, struct inode *in);
+/* The bytes held: a reference, or NULL. */
+struct secret *inode_held(struct fs *fs, struct inode *in);
 /* The node stands for the name from now on. */
 void inode_follow(struct fs *fs, struct inode *in);
-/* Drops recent bytes now (purge, expiry). */
-void inode_drop_recent(struct fs *fs, struct inode *in);
-/* Drops recent bytes that are over their second; returns false when none are left. Called by the
+/* Drops the bytes held now (purge, expiry). */
+void inode_drop_held(struct fs *fs, struct inode *in);
+/* Drops what is over its time; returns false when nothing is left that will be. Called by the
  * parks' thread. */
 bool inodes_sweep(struct fs *fs);
-/* Drops all of them: the arena is full. */
-void inodes_drop_recent(struct fs *fs);
+/* The arena is full: drops what can be fetched again; versions that no longer can, only if there
+ * was nothing else. */
+void inodes_drop_held(struct fs *fs);
+
+/* --- without OPEN (content.c) --- */
+/* A node that stands for the name shows these bytes of `version` from now on, for a few seconds
+ * after its last use. True if it showed others before: the kernel may have pages of them. */
+bool inode_put_bytes(struct fs *fs, struct inode *in, struct secret *bytes, const char *version,
+	uint64_t serial, int64_t mtime);
+/* The bytes of a READ, a reference; NULL: they must be fetched. `end`: where it ends. */
+struct secret *inode_read(struct fs *fs, struct inode *in, uint64_t end);
+/* Whether these are the bytes that the node has shown: who reads on must get the same. */
+bool inode_is_same(struct fs *fs, struct inode *in, const char *version, uint64_t serial);
+/* Takes the text over (moved) unless the node has one. */
+void inode_put_text(struct fs *fs, struct inode *in, struct buf *text);
+/* The unfinished line of a control file waits a moment for the rest. */
+void inode_await_rest(struct fs *fs, struct inode *in);
 
 /* --- open handles --- */
 struct handle {

@@ -31,7 +31,7 @@ struct inode_links {
 	UT_hash_handle by_id, by_key;
 	char *key;
 	size_t key_len;
-	struct inode_links *prev, *next; /* list of inodes with recent bytes */
+	struct inode_links *prev, *next; /* list of inodes with something to drop */
 	bool listed;
 };
 
@@ -43,12 +43,20 @@ struct handle_links {
 struct inodes {
 	pthread_mutex_t lock; /* protects everything below and the changeable fields of inodes and
 				 handles */
-	struct inode_links *by_id, *by_key, *recent;
+	struct inode_links *by_id, *by_key, *due;
 	struct handle_links *handles;
 	uint64_t next_ino, next_handle;
 	struct away away[AWAY_ROWS][AWAY_PER_ROW]; /* a row by thread number */
 };
 
 void handle_clear(struct handle *h);
+
+/* All with the table's lock. */
+/* Holds `bytes` (a reference is taken; NULL = none) until then. Returns what the caller must unref
+ * after unlocking, or NULL. */
+struct secret *inode_set_held(
+	struct inodes *t, struct inode *in, struct secret *bytes, int64_t until);
+/* It has something to drop later. */
+void inode_due(struct inodes *t, struct inode *in);
 
 #endif

@@ -181,6 +181,8 @@ static struct inode *tree_file(struct fs *fs, struct inode_key *key)
 	core_attr(fs->core, key->dent, &c.attr);
 	key->generation = c.attr.generation;
 	key->follows = c.attr.nocache;
+	if (fs->no_open && c.attr.nocache)
+		return inode_obtain(fs, key, true); /* filled once, for whoever looked it up */
 	if (!c.attr.nocache)
 		c.bytes = core_peek(fs->core, key->dent, &c.serial, &c.mtime);
 	for (int tries = 0; tries < 3;
@@ -201,7 +203,8 @@ struct inode *found_inode(struct fs *fs, const struct found *f)
 	struct inode *in;
 	if (key.view == VIEW_TREE && !key.is_dir)
 		return tree_file(fs, &key);
-	in = inode_obtain(fs, &key, key.control >= 0);
+	key.follows = fs->no_open && !key.is_dir && key.control < 0;
+	in = inode_obtain(fs, &key, key.control >= 0 || key.follows);
 	if (in && key.control >= 0 && control_snapshot(fs, in) < 0) {
 		inode_put(fs, in);
 		return NULL;
@@ -285,14 +288,18 @@ static int field_node(
 		return r;
 	kind = fields_kind(fields, p->sub);
 	key.is_dir = kind == FIELD_OBJECT;
+	key.follows = p->fs->no_open && !key.is_dir;
 	if (kind == FIELD_NONE)
 		r = -ENOENT;
 	else if (kind == FIELD_VALUE)
 		r = fields_get(fields, p->sub, &bytes, err);
 	fields_free(fields);
-	if (r == 0 && !(*ret = inode_obtain(p->fs, &key, false)))
+	if (r == 0 && !(*ret = inode_obtain(p->fs, &key, key.follows)))
 		r = -ENOMEM;
-	if (r == 0)
+	if (r == 0 && key.follows)
+		inode_put_bytes(
+			p->fs, *ret, bytes, payload->version, payload->serial, payload->created);
+	else if (r == 0)
 		inode_show(p->fs, *ret, bytes ? secret_len(bytes) : 0, payload->created);
 	secret_unref(bytes);
 	return r;
@@ -370,13 +377,14 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct inode *in = inode_get(fs, ino);
 	struct inode_state s;
 	struct park *p;
-	(void)fi;
 	if (!in) {
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
 	inode_state(fs, in, &s);
-	if (!s.provisional || (in->view != VIEW_TREE && in->view != VIEW_VERSIONS)) {
+	if (fs->no_open && !in->is_dir) {
+		fill_getattr(fs, req, in, fi != NULL);
+	} else if (!s.provisional || (in->view != VIEW_TREE && in->view != VIEW_VERSIONS)) {
 		node_reply_attr(fs, req, in);
 	} else if ((p = park_new(fs, req, in, park_cancel_fetch))) {
 		p->w.fetch = (struct waiter){

@@ -61,7 +61,7 @@ void node_stat(struct fs *fs, struct inode *in, struct stat *st)
 	} else {
 		st->st_mode = S_IFREG | file_mode(in, &a);
 		st->st_nlink = 1;
-		size = in->text.len ? in->text.len : s.size;
+		size = in->view == VIEW_CONTROL ? in->text.len : s.size;
 		if (in->view == VIEW_TREE && s.serial == 0 && !s.size)
 			size = a.size; /* of the value read before */
 	}
@@ -71,9 +71,26 @@ void node_stat(struct fs *fs, struct inode *in, struct stat *st)
 	st->st_ctim = st->st_atim = st->st_mtim;
 }
 
-double node_entry_timeout(const struct inode *in)
+/* Until the version bound may have to be asked for again. */
+static double time_left(const struct inode_state *s, const struct core_attr *a)
 {
-	return in->view == VIEW_TREE ? FS_TIMEOUT : 0;
+	int64_t left = a->serial == s->serial ? a->valid_until - clock_boot() : 0;
+	if (left <= 0)
+		return 0;
+	return left < FS_TIMEOUT_MAX * NSEC_PER_SEC ? (double)left / NSEC_PER_SEC : FS_TIMEOUT_MAX;
+}
+
+double node_entry_timeout(struct fs *fs, struct inode *in)
+{
+	struct inode_state s;
+	struct core_attr a;
+	inode_state(fs, in, &s);
+	if (in->view != VIEW_TREE || s.provisional || (fs->no_open && s.follows))
+		return 0;
+	if (!fs->no_open || in->is_dir || !s.serial)
+		return FS_TIMEOUT;
+	core_attr(fs->core, in->dent, &a);
+	return time_left(&s, &a);
 }
 
 double node_attr_timeout(struct fs *fs, struct inode *in)
@@ -86,15 +103,17 @@ double node_attr_timeout(struct fs *fs, struct inode *in)
 		return 0;
 	inode_state(fs, in, &s);
 	core_attr(fs->core, in->dent, &a);
-	return s.serial && !s.follows && !s.provisional && !a.nocache ? FS_TIMEOUT : 0;
+	if (!s.serial || s.follows || s.provisional || a.nocache)
+		return 0;
+	if (!fs->no_open)
+		return FS_TIMEOUT;
+	return s.superseded ? FS_TIMEOUT_OLD : time_left(&s, &a);
 }
 
 void node_entry(struct fs *fs, struct inode *in, struct fuse_entry_param *e)
 {
-	struct inode_state s;
-	inode_state(fs, in, &s);
 	*e = (struct fuse_entry_param){.ino = in->ino, .generation = 1};
-	e->entry_timeout = s.provisional ? 0 : node_entry_timeout(in);
+	e->entry_timeout = node_entry_timeout(fs, in);
 	e->attr_timeout = node_attr_timeout(fs, in);
 	node_stat(fs, in, &e->attr);
 	inode_remember(fs, in);

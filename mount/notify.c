@@ -3,50 +3,53 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "mount/park.h"
-#include <errno.h>
-#include <pthread.h>
+#include "mount/jobs.h"
 #include <string.h>
-#include <utlist.h>
 
-enum job_kind { JOB_NAME, JOB_INODE, JOB_ACTION };
+enum note_kind { NOTE_NAME, NOTE_INODE, NOTE_ACTION };
 
-struct job {
-	enum job_kind kind;
-	uint64_t ino; /* JOB_NAME: the directory; JOB_INODE: the inode */
+struct note {
+	struct job job; /* first */
+	struct fs *fs;
+	enum note_kind kind;
+	uint64_t ino; /* NOTE_NAME: the directory; NOTE_INODE: the inode */
 	void (*action)(void *arg);
 	void *arg;
-	struct job *prev, *next;
-	char name[]; /* JOB_NAME */
+	char name[]; /* NOTE_NAME */
 };
 
-struct notifier {
-	pthread_mutex_t lock; /* protects the queue; nothing is called under it */
-	pthread_cond_t wake;
-	struct job *queue;
-	bool stop;
-	pthread_t thread;
-};
-
-static void push(struct notifier *nt, struct job *j)
+/* ENOENT: the kernel forgot it first. ENODEV, EBADF: unmounted. ENOTDIR, EEXIST cannot be helped
+ * either; none is an error for us. */
+static void send_note(struct job *j)
 {
-	pthread_mutex_lock(&nt->lock);
-	DL_APPEND(nt->queue, j);
-	pthread_cond_signal(&nt->wake);
-	pthread_mutex_unlock(&nt->lock);
+	struct note *n = (struct note *)j;
+	switch (n->kind) {
+	case NOTE_NAME:
+		fuse_lowlevel_notify_inval_entry(n->fs->se, n->ino, n->name, strlen(n->name));
+		break;
+	case NOTE_INODE:
+		fuse_lowlevel_notify_inval_inode(n->fs->se, n->ino, 0, 0);
+		break;
+	case NOTE_ACTION:
+		n->action(n->arg);
+		break;
+	}
+	mem_free(n);
 }
 
-static struct job *job_new(enum job_kind kind, uint64_t ino, const char *name)
+static struct note *note_new(struct fs *fs, enum note_kind kind, uint64_t ino, const char *name)
 {
 	size_t len = name ? strlen(name) + 1 : 0;
-	struct job *j = mem_calloc(1, sizeof(*j) + len);
-	if (!j)
+	struct note *n = mem_calloc(1, sizeof(*n) + len);
+	if (!n)
 		return NULL;
-	j->kind = kind;
-	j->ino = ino;
+	n->job.run = send_note;
+	n->fs = fs;
+	n->kind = kind;
+	n->ino = ino;
 	if (len)
-		memcpy(j->name, name, len);
-	return j;
+		memcpy(n->name, name, len);
+	return n;
 }
 
 static void lost(void)
@@ -62,113 +65,36 @@ void notify_name(struct fs *fs, struct dent *d)
 {
 	struct dent *parent = dent_parent(d);
 	struct inode *dir = parent ? inode_of(fs, VIEW_TREE, parent) : NULL;
-	struct job *j;
+	struct note *n;
 	if (!dir)
 		return; /* a directory the kernel does not know has no names in its cache */
-	j = job_new(JOB_NAME, dir->ino, dent_basename(d));
+	n = note_new(fs, NOTE_NAME, dir->ino, dent_basename(d));
 	inode_put(fs, dir);
-	if (j)
-		push(fs->notifier, j);
+	if (n)
+		jobs_push(fs->notifier, &n->job);
 	else
 		lost();
 }
 
 void notify_inode(struct fs *fs, struct inode *in)
 {
-	struct job *j = job_new(JOB_INODE, in->ino, NULL);
-	if (j)
-		push(fs->notifier, j);
+	struct note *n = note_new(fs, NOTE_INODE, in->ino, NULL);
+	if (n)
+		jobs_push(fs->notifier, &n->job);
 	else
 		lost();
 }
 
 void notify_then(struct fs *fs, void (*action)(void *arg), void *arg)
 {
-	struct job *j = job_new(JOB_ACTION, 0, NULL);
-	if (!j) {
+	struct note *n = note_new(fs, NOTE_ACTION, 0, NULL);
+	if (!n) {
 		action(arg);
 		return;
 	}
-	j->action = action;
-	j->arg = arg;
-	push(fs->notifier, j);
-}
-
-/* ENOENT: the kernel forgot it first. ENODEV, EBADF: unmounted. ENOTDIR, EEXIST cannot be helped
- * either; none is an error for us. */
-static void send_job(struct fs *fs, const struct job *j)
-{
-	switch (j->kind) {
-	case JOB_NAME:
-		fuse_lowlevel_notify_inval_entry(fs->se, j->ino, j->name, strlen(j->name));
-		break;
-	case JOB_INODE:
-		fuse_lowlevel_notify_inval_inode(fs->se, j->ino, 0, 0);
-		break;
-	case JOB_ACTION:
-		j->action(j->arg);
-		break;
-	}
-}
-
-static void *notifier_run(void *arg)
-{
-	struct fs *fs = arg;
-	struct notifier *nt = fs->notifier;
-	pthread_mutex_lock(&nt->lock);
-	for (;;) {
-		struct job *list, *j, *tmp;
-		while (!nt->queue && !nt->stop)
-			pthread_cond_wait(&nt->wake, &nt->lock);
-		list = nt->queue;
-		nt->queue = NULL;
-		if (!list)
-			break;
-		pthread_mutex_unlock(&nt->lock);
-		DL_FOREACH_SAFE (list, j, tmp) {
-			send_job(fs, j);
-			mem_free(j);
-		}
-		pthread_mutex_lock(&nt->lock);
-	}
-	pthread_mutex_unlock(&nt->lock);
-	return NULL;
-}
-
-int notifier_new(struct fs *fs)
-{
-	struct notifier *nt = mem_calloc(1, sizeof(*nt));
-	int r;
-	if (!nt)
-		return -ENOMEM;
-	pthread_mutex_init(&nt->lock, NULL);
-	pthread_cond_init(&nt->wake, NULL);
-	fs->notifier = nt;
-	r = pthread_create(&nt->thread, NULL, notifier_run, fs);
-	if (r) {
-		pthread_cond_destroy(&nt->wake);
-		pthread_mutex_destroy(&nt->lock);
-		mem_free(nt);
-		fs->notifier = NULL;
-		return -r;
-	}
-	return 0;
-}
-
-void notifier_free(struct fs *fs)
-{
-	struct notifier *nt = fs->notifier;
-	if (!nt)
-		return;
-	pthread_mutex_lock(&nt->lock);
-	nt->stop = true;
-	pthread_cond_signal(&nt->wake);
-	pthread_mutex_unlock(&nt->lock);
-	pthread_join(nt->thread, NULL);
-	pthread_cond_destroy(&nt->wake);
-	pthread_mutex_destroy(&nt->lock);
-	mem_free(nt);
-	fs->notifier = NULL;
+	n->action = action;
+	n->arg = arg;
+	jobs_push(fs->notifier, &n->job);
 }
 
 /* The name gets a new node: rotation, purge, or it is gone. The old one keeps what open files hold.
@@ -179,7 +105,7 @@ static void node_over(struct fs *fs, struct dent *d, bool drop_pages)
 	if (in) {
 		inode_supersede(fs, in);
 		if (drop_pages) {
-			inode_drop_recent(fs, in);
+			inode_drop_held(fs, in);
 			notify_inode(fs, in);
 		}
 		inode_put(fs, in);
@@ -210,7 +136,7 @@ void notify_changed(void *arg, struct dent *d, enum core_change what)
 		if (!in)
 			break;
 		if (what == CORE_EXPIRED)
-			inode_drop_recent(fs, in);
+			inode_drop_held(fs, in);
 		notify_inode(fs, in);
 		inode_put(fs, in);
 		if (what == CORE_ATTR)

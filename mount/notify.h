@@ -11,10 +11,6 @@
 
 #include "mount/inode.h"
 
-int notifier_new(struct fs *fs); /* sets fs->notifier */
-/* Ends the thread; what is queued is dropped (actions of notify_then() still run). */
-void notifier_free(struct fs *fs);
-
 /* The kernel forgets the name in its directory (inval_entry), if it knows the directory. */
 void notify_name(struct fs *fs, struct dent *d);
 /* The kernel drops attributes and pages of the inode. */

@@ -11,7 +11,7 @@ struct stat;
 void node_stat(struct fs *fs, struct inode *in, struct stat *st);
 /* Lifetimes for the kernel: zero for what must be asked each time. */
 double node_attr_timeout(struct fs *fs, struct inode *in);
-double node_entry_timeout(const struct inode *in);
+double node_entry_timeout(struct fs *fs, struct inode *in);
 /* Fills `e` and counts one lookup. */
 void node_entry(struct fs *fs, struct inode *in, struct fuse_entry_param *e);
 /* Answers a LOOKUP with the node. */
@@ -63,9 +63,22 @@ void file_reply_open(struct fs *fs, fuse_req_t req, struct inode *in, struct fus
 void file_opened_text(
 	struct text_waiter *w, const char *text, size_t len, const struct sfs_err *err);
 
+/* Answers a READ with that part of it. */
+void file_reply_bytes(fuse_req_t req, struct secret *bytes, size_t size, off_t off);
+void file_reply_text(fuse_req_t req, const struct buf *text, size_t size, off_t off);
+/* The bytes that file `in` shows of the value: a reference. */
+int file_bytes(struct fs *fs, struct inode *in, struct payload *payload, struct secret **ret,
+	struct sfs_err *err);
+
+/* fill.c: GETATTR and READ without OPEN. `held`: the caller has the file open. */
+void fill_getattr(struct fs *fs, fuse_req_t req, struct inode *in, bool held);
+void fill_read(struct fs *fs, fuse_req_t req, struct inode *in, size_t size, off_t off);
+
 /* ctlfs.c: .control */
 bool control_lookup(struct fs *fs, struct inode *dir, const char *name, struct found *f);
 int control_snapshot(struct fs *fs, struct inode *in);
+/* Asks for the names that a file of .control/list shows: the park's w.text is called. */
+void control_list(struct park *p);
 void control_open(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi);
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 	struct fuse_file_info *fi);

@@ -39,6 +39,7 @@ void park_put(struct park *p)
 	if (p->dent)
 		dent_unref(p->fs->core, p->dent);
 	secret_unref(p->bytes);
+	payload_unref(p->payload);
 	mem_free(p->sub);
 	mem_free(p);
 }

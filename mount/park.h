@@ -14,6 +14,7 @@
 
 #include "base/limits.h"
 #include "mount/inode.h"
+#include "mount/jobs.h"
 #include <stdatomic.h>
 
 struct park {
@@ -34,10 +35,16 @@ struct park {
 	struct fuse_file_info fi;	  /* OPEN, OPENDIR */
 	struct dent *dent;		  /* a reference, or NULL */
 	char *sub;			  /* owned, or NULL */
-	size_t size;			  /* WRITE: bytes; LOOKUP: rounds */
+	size_t size;			  /* WRITE, READ: bytes; LOOKUP: rounds */
 	struct secret
 		*bytes; /* OPEN of a node that follows: what it will read; a reference, or NULL */
 	int errnum;	/* WRITE: what to answer */
+	/* Without OPEN (fill.c): */
+	struct job job;
+	int64_t deadline;
+	off_t off;
+	bool reading, asked;
+	struct payload *payload; /* with `bytes`: the current version; a reference, or NULL */
 
 	/* private */
 	bool (*cancel)(struct park *p);

@@ -46,12 +46,14 @@ static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-	static const unsigned unwanted =
-		FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-		FUSE_CAP_ATOMIC_O_TRUNC |
-		FUSE_CAP_AUTO_INVAL_DATA; /* a version never changes under its inode */
-	(void)userdata;
+	static const unsigned unwanted = FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+					 FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ATOMIC_O_TRUNC;
+	const struct fs *fs = userdata;
 	conn->want &= ~unwanted;
+	/* With OPEN a version never changes under its inode. Without it a read of an expired file
+	 * asks again. */
+	if (!fs->no_open)
+		conn->want &= ~FUSE_CAP_AUTO_INVAL_DATA;
 	patch_init = (conn->capable & FUSE_CAP_PARALLEL_DIROPS) != 0;
 	conn->max_write = SFS_CONTROL_WRITE_MAX;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mount/worker.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/harden.h"
 #include "base/hold.h"
@@ -185,7 +186,7 @@ static void on_pressure(void *arg)
 {
 	struct fs *fs = arg;
 	if (atomic_load(&fs->serving))
-		inodes_drop_recent(fs);
+		inodes_drop_held(fs);
 }
 
 static void on_gauges(void *arg, struct core_gauges *ret)
@@ -193,6 +194,14 @@ static void on_gauges(void *arg, struct core_gauges *ret)
 	struct fs *fs = arg;
 	if (atomic_load(&fs->serving))
 		inodes_count(fs, &ret->inodes, &ret->handles);
+}
+
+/* Who must hear of each open, or fetches at each, keeps the OPEN round trip; so does a mount of
+ * which only a part is hydrated. */
+static bool goes_without_open(const struct config *c)
+{
+	return config_hydration(c) == HYDRATE_ALL && !opt_find(&c->mount, "audit") &&
+	       opt_duration(&c->mount, &config_mount_options, "ttl") != 0;
 }
 
 static int open_core(struct worker *w, struct sfs_err *err)
@@ -212,6 +221,7 @@ static int open_core(struct worker *w, struct sfs_err *err)
 	wait = opt_find(&c->mount, "wait") ? opt_duration(&c->mount, &config_mount_options, "wait")
 					   : 0;
 	w->fs.timeout = timeout * NSEC_PER_SEC;
+	w->fs.no_open = goes_without_open(c);
 	r = core_open(c, &w->paths, w->env, &ev, &w->fs.core, err);
 	if (r < 0) {
 		config_free(c);
@@ -233,8 +243,10 @@ static int start(struct worker *w, struct sfs_err *err)
 		return r;
 	if ((r = open_core(w, err)) < 0)
 		return r;
-	if ((r = renamer_new(WORKER_RENAMER_FD, w->paths.hold, &fs->renamer)) < 0 ||
-		(r = inodes_new(fs)) < 0 || (r = parks_new(fs)) < 0 || (r = notifier_new(fs)) < 0)
+	fs->hold = w->paths.hold;
+	if ((r = renamer_new(WORKER_RENAMER_FD, fs->hold, &fs->renamer)) < 0 ||
+		(r = inodes_new(fs)) < 0 || (r = parks_new(fs)) < 0 ||
+		(r = jobs_new(&fs->notifier)) < 0 || (r = jobs_new(&fs->asker)) < 0)
 		return err_errno(err, -r, "cannot start serving");
 	atomic_store(&fs->serving, true);
 	return session_start(fs, err);
@@ -248,11 +260,12 @@ static void finish(struct worker *w)
 	if (fs->core)
 		core_shutdown(fs->core);
 	atomic_store(&fs->serving, false);
+	parks_free(fs);
 	if (fs->renamer)
 		renamer_stop(fs->renamer);
-	notifier_free(fs);
+	jobs_free(take(fs->asker));
+	jobs_free(take(fs->notifier));
 	renamer_free(fs->renamer);
-	parks_free(fs);
 	if (fs->inodes)
 		inodes_free(fs);
 	if (fs->core)

@@ -345,11 +345,11 @@ int hold_ask_path(struct hold_client *c, enum hold_type t, const char *text, uin
 	return r;
 }
 
-int hold_ask_text(
-	struct hold_client *c, enum hold_type t, uint32_t arg, char **ret_text, struct sfs_err *err)
+int hold_ask_text(struct hold_client *c, enum hold_type t, const char *text, uint32_t arg,
+	char **ret_text, struct sfs_err *err)
 {
 	struct waiter w = {.fd = -1};
-	int r = ask(c, t, "", arg, &w, err);
+	int r = ask(c, t, text, arg, &w, err);
 	if (r == 0)
 		r = judge(&w, t, false, err);
 	if (r == 0)

@@ -28,6 +28,8 @@ enum hold_type {
 			 No reply */
 	HOLD_EXE,     /* arg = a process id, no text; reply: text = the executable, as the kernel
 			 names it; no descriptor */
+	HOLD_IS_OPEN, /* arg = a thread id, text = the decimal number of an inode of the mount;
+			 reply: code 0 if the thread holds that file open; no descriptor */
 	HOLD_AUDIT,   /* no text; reply carries the place for audit lines fixed at mount, opened
 			 anew: a file to append to, or a socket connected to syslog */
 	HOLD_REPLY,   /* answer to the request with the same id: code = 0 or errno, text = sentence;
@@ -67,8 +69,8 @@ int hold_ask(struct hold_client *c, enum hold_type t, const char *text, uint32_t
 int hold_ask_path(struct hold_client *c, enum hold_type t, const char *text, uint32_t arg,
 	char **ret_text, int *ret_fd, struct sfs_err *err);
 /* The same for a request whose reply is text alone. */
-int hold_ask_text(struct hold_client *c, enum hold_type t, uint32_t arg, char **ret_text,
-	struct sfs_err *err);
+int hold_ask_text(struct hold_client *c, enum hold_type t, const char *text, uint32_t arg,
+	char **ret_text, struct sfs_err *err);
 /* Tells the holder something that has no answer (HOLD_LIVE, HOLD_FAILED with `code` and its
  * sentence). */
 int hold_tell(struct hold_client *c, enum hold_type t, int code, const char *text);

@@ -278,7 +278,7 @@ Test(hold_client, an_answer_without_descriptor_is_malformed, .init = start_clien
 static void *ask_exe(void *arg)
 {
 	struct question *q = arg;
-	q->r = hold_ask_text(client, HOLD_EXE, 4711, &q->text, &q->err);
+	q->r = hold_ask_text(client, HOLD_EXE, "", 4711, &q->text, &q->err);
 	return NULL;
 }
 

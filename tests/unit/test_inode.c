@@ -2,6 +2,7 @@
 #include "mount/inode.h"
 
 #include "base/clock.h"
+#include "mount/jobs.h"
 #include "mount/notify.h"
 #include "mount/park.h"
 #include <criterion/criterion.h>
@@ -172,14 +173,14 @@ Test(inode, after_a_second_it_is_no_retry_any_more, .init = setup, .fini = teard
 Test(inode, what_lookup_gave_after_that_is_the_retry, .init = setup, .fini = teardown)
 {
 	struct inode *old = node("old", false), *next = node("next", false);
-	struct secret *bytes = secret_new("next", 4), *recent;
+	struct secret *bytes = secret_new("next", 4), *held;
 	inode_send_away(&fs, old, 100);
 	cr_assert_eq(inode_bind(&fs, next, 9, bytes, 0, true), BIND_SAME);
 	inode_looked_up(&fs, next, 100);
 	cr_assert_eq(inode_retry(&fs, next, 100), RETRY_LOOKED_UP);
-	recent = inode_recent(&fs, next);
-	cr_assert_eq(recent, bytes);
-	secret_unref(recent);
+	held = inode_held(&fs, next);
+	cr_assert_eq(held, bytes);
+	secret_unref(held);
 	secret_unref(bytes);
 	inode_put(&fs, old);
 	inode_put(&fs, next);
@@ -208,7 +209,7 @@ Test(inode, recent_bytes_are_wiped_after_their_second, .init = setup, .fini = te
 	cr_assert_not(inodes_sweep(&fs));
 	secret_stats(&after);
 	cr_assert_eq(after.blocks, before.blocks - 1);
-	cr_assert_null(inode_recent(&fs, in));
+	cr_assert_null(inode_held(&fs, in));
 	inode_put(&fs, in);
 }
 
@@ -222,7 +223,7 @@ Test(inode, opening_the_same_version_again_does_not_keep_bytes_recent, .init = s
 	inodes_sweep(&fs);
 	inode_bind(&fs, in, 9, bytes, 0, false);
 	cr_assert_not(inodes_sweep(&fs));
-	cr_assert_null(in->recent);
+	cr_assert_null(in->held);
 	secret_unref(bytes);
 	inode_put(&fs, in);
 }
@@ -232,8 +233,8 @@ Test(inode, a_purge_drops_recent_bytes_at_once, .init = setup, .fini = teardown)
 	struct inode *in = node("v", false);
 	struct secret *bytes = secret_new("v", 1);
 	inode_bind(&fs, in, 9, bytes, 0, true);
-	inode_drop_recent(&fs, in);
-	cr_assert_null(in->recent);
+	inode_drop_held(&fs, in);
+	cr_assert_null(in->held);
 	secret_unref(bytes);
 	inode_put(&fs, in);
 }
@@ -258,7 +259,7 @@ Test(handle, a_file_open_as_a_version_keeps_the_size_of_its_node, .init = setup,
 	struct secret *bytes = secret_new("twenty bytes of text", 20);
 	struct handle *h = handle_new(&fs, in, secret_ref(bytes), true);
 	struct inode_state s;
-	cr_assert_eq(notifier_new(&fs), 0);
+	cr_assert_eq(jobs_new(&fs.notifier), 0);
 	inode_bind(&fs, in, 9, bytes, 0, false);
 	inode_show(&fs, in, 5, 0);
 	inode_state(&fs, in, &s);
@@ -266,7 +267,7 @@ Test(handle, a_file_open_as_a_version_keeps_the_size_of_its_node, .init = setup,
 	handle_close(&fs, h->id);
 	inode_state(&fs, in, &s);
 	cr_assert_eq(s.size, 5, "shown when the last of them closes");
-	notifier_free(&fs);
+	jobs_free(fs.notifier);
 	secret_unref(bytes);
 	inode_put(&fs, in);
 }
