@@ -22,6 +22,7 @@ void core_inst_unref(struct core_inst *ci)
 	mem_free(ci->names);
 	inst_hashed_clear(ci);
 	core_sync_forget(&ci->missing);
+	core_sync_forget(&ci->kept);
 	listing_unref(ci->listing);
 	mem_free(ci->name);
 	mem_free(ci->at);

@@ -48,6 +48,11 @@ bool core_list_due(const struct core_inst *ci)
 	return !complete(ci) && now >= clock_after(ci->listed_boot, ci->core->conf->list_ttl);
 }
 
+bool inst_knows_all(const struct core_inst *ci)
+{
+	return ci->listing && !ci->listing->truncated && complete(ci);
+}
+
 bool inst_may_have(const struct core_inst *ci)
 {
 	if (!ci->listing || ci->listing->truncated)
@@ -55,7 +60,7 @@ bool inst_may_have(const struct core_inst *ci)
 	if (complete(ci))
 		return false;
 	return ci->list_err.code ||
-	       clock_boot() > clock_after(ci->listed_boot, ci->core->conf->negative_ttl);
+	       clock_boot() > clock_after(ci->listing->started, ci->core->conf->negative_ttl);
 }
 
 bool core_list_pending(struct core *core, const struct dent *dir)

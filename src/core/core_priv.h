@@ -50,7 +50,8 @@ struct core_inst {
 	unsigned busy;	     /* threads between inst_enter() and inst_leave() */
 	bool incomplete;     /* memory was short: names are missing in the tree */
 	bool versions_used;  /* a fixed version was asked for */
-	int64_t listed_boot; /* start of the listing held */
+	struct ptab kept;    /* names (strings) that the listing held lacks: core_keep.c */
+	int64_t listed_boot; /* when the listing held came; it tells its own start */
 	int64_t retry_at;    /* after a failure: not before; boot time */
 	unsigned list_fails;
 	struct sfs_err list_err; /* code 0 = the last listing was well */
@@ -194,8 +195,17 @@ void core_sync_remove(struct core_inst *ci);
 void core_sync_missing(struct core_inst *ci, const char *name);
 /* Empties a table of strings and frees them. */
 void core_sync_forget(struct ptab *t);
+/* Adds a name to a table of strings, unless it is there. */
+void core_sync_drop(struct ptab *dropped, const char *name);
 /* Values of names that are shown no more are dropped; frees the strings. No lock held. */
 void core_drop_values(struct core_inst *ci, struct ptab *dropped);
+
+/* --- core_keep.c: names fetched while a listing was made; tree lock --- */
+
+/* Listing `l`, which takes over, lacks a name that is shown. True: it stays. */
+bool core_keep(struct core_inst *ci, const struct listing *l, const char *name);
+/* Looks again at the names kept so far. */
+void core_keep_review(struct core_inst *ci, const struct listing *l, struct ptab *dropped);
 
 /* --- core_map.c: [map] names; tree lock --- */
 
@@ -216,6 +226,8 @@ int show_secret(struct core_inst *ci, const struct list_entry *item, const char 
 bool show_not(struct core_inst *ci, const char *name, const char *path);
 /* The first source that has a secret at `path`, and its line; or NULL. */
 const struct list_entry *show_first_at(struct core *core, const char *path, struct core_inst **ret);
+/* A secret that no listing shows is gone; what it hid comes back. */
+void show_gone(struct core *core, struct subject *s);
 /* Puts at `path` what should be there after something was removed. */
 void show_again(struct core *core, const char *path);
 /* The keys a fetched payload shows differ from the tree's: the tree follows. */
@@ -243,8 +255,10 @@ void core_list_events(struct instance_events *ev, struct core_inst *ci);
 /* True while the first listing of a source that shows names in `dir` (NULL: of any) is on its way.
  * Tree lock. */
 bool core_list_pending(struct core *core, const struct dent *dir);
-/* Whether an unlisted name may exist all the same. Tree lock. */
+/* Whether an unlisted name may exist all the same, and be asked for. Tree lock. */
 bool inst_may_have(const struct core_inst *ci);
+/* The source follows its changes: a name that its listing lacks does not exist. Tree lock. */
+bool inst_knows_all(const struct core_inst *ci);
 /* Sources came or went: some who wait may have waited for them. No lock held. */
 void core_list_recheck(struct core *core);
 void core_list_abort(struct core *core); /* shutdown: EIO for all */

@@ -57,11 +57,15 @@ static int add_candidates(struct prov *p, struct core_inst *ci, const char *path
 {
 	_cleanup_(buf_clear) struct buf canonical = BUF_INIT(2 * SFS_PATH_MAX);
 	struct inst_names names;
-	if (!inst_covers(ci, path) || !inst_may_have(ci))
+	if (!inst_covers(ci, path))
 		return 0;
 	int r = inst_canonical(ci, path, &canonical);
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
+	/* A listing that came since LOOKUP found the name possible does not take that back, unless
+	 * it is the last word. */
+	if (inst_knows_all(ci) && !inst_at(ci, buf_text(&canonical)))
+		return 0;
 	const struct policy *pol = core_policy(p->core, p->core->conf, buf_text(&canonical), NULL);
 	r = pol ? inst_names(ci, path, &names) : -ENOMEM;
 	if (r < 0 || pol->hidden) {

@@ -233,6 +233,20 @@ void show_again(struct core *core, const char *path)
 	show_key_again(core, path);
 }
 
+void show_gone(struct core *core, struct subject *s)
+{
+	s->refs++;
+	while (s->shown && s->unlisted) {
+		_cleanup_free_ char *path = mem_strdup(s->shown->path);
+		tree_remove(&core->tree, s->shown);
+		if (!path)
+			continue;
+		inst_hashed_del(s->inst, path);
+		show_again(core, path);
+	}
+	subject_unref(&core->tree, s);
+}
+
 bool show_not(struct core_inst *ci, const char *name, const char *path)
 {
 	struct core *core = ci->core;

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include <errno.h>
@@ -20,6 +21,7 @@ struct sync_op {
 	const struct policy *pol; /* NULL: drop */
 	bool fresh;		  /* was not there before */
 	bool version;		  /* the listing tells another version than before */
+	bool keep;		  /* it is not dropped yet */
 };
 
 struct sync_ops {
@@ -195,7 +197,7 @@ static bool same_string(const void *p, const void *key)
 	return !strcmp(p, key);
 }
 
-static void remember(struct ptab *t, const char *name)
+void core_sync_drop(struct ptab *t, const char *name)
 {
 	uint64_t hash = ptab_hash(name, strlen(name), 0);
 	if (ptab_find(t, hash, same_string, name))
@@ -220,7 +222,7 @@ void core_sync_missing(struct core_inst *ci, const char *name)
 {
 	if (ci->missing.n >= MISSING_MAX)
 		core_sync_forget(&ci->missing);
-	remember(&ci->missing, name);
+	core_sync_drop(&ci->missing, name);
 }
 
 void core_sync_apply(struct core_inst *ci, const struct sync_ops *ops, struct ptab *dropped)
@@ -236,10 +238,10 @@ void core_sync_apply(struct core_inst *ci, const struct sync_ops *ops, struct pt
 	}
 	for (size_t i = 0; i < ops->n; i++) {
 		const struct sync_op *op = &ops->v[i];
-		if (op->pol)
+		if (op->pol || op->keep)
 			continue;
 		if (show_not(ci, op->item->name, op->path))
-			remember(dropped, op->item->name);
+			core_sync_drop(dropped, op->item->name);
 		inst_hashed_del(ci, op->path);
 	}
 	ci->incomplete = failed || ops->failed;
@@ -304,14 +306,17 @@ static void log_sync(
 }
 
 /* With both locks. */
-static void install(struct core_inst *ci, struct listing *l, const struct sync_ops *ops,
+static void install(struct core_inst *ci, struct listing *l, struct sync_ops *ops,
 	struct ptab *dropped, struct again *again)
 {
 	struct core *core = ci->core;
 	ci->listing = listing_ref(l);
-	ci->listed_boot = l->fetched_boot;
+	ci->listed_boot = clock_boot();
 	if (!ci->attached)
 		return;
+	core_keep_review(ci, l, dropped);
+	for (size_t i = 0; i < ops->n; i++)
+		ops->v[i].keep = !ops->v[i].pol && core_keep(ci, l, ops->v[i].item->name);
 	core->tree.quiet = !ci->answered;
 	core_sync_apply(ci, ops, dropped);
 	core_sync_maps(core);
@@ -326,7 +331,7 @@ void core_sync(struct core_inst *ci, struct listing *l)
 	struct again again = {0};
 	struct ptab dropped = {0};
 	pthread_mutex_lock(&core->sync);
-	if (ci->listing == l || (ci->listing && l->fetched_boot < ci->listing->fetched_boot)) {
+	if (ci->listing == l || (ci->listing && l->started < ci->listing->started)) {
 		pthread_mutex_unlock(&core->sync);
 		return;
 	}
@@ -403,4 +408,5 @@ void core_sync_remove(struct core_inst *ci)
 		pos -= t->subjects.n < n; /* the slot may have another now */
 	}
 	core_sync_forget(&ci->missing);
+	core_sync_forget(&ci->kept);
 }

@@ -310,11 +310,8 @@ static void value_gone(struct core *core, struct subject *s, const struct sfs_er
 	value_dropped(core, s);
 	if (!s->unlisted || !err || err->code != ENOENT)
 		return;
-	s->refs++;
 	core_sync_missing(s->inst, s->name);
-	while (s->shown)
-		tree_remove(&core->tree, s->shown);
-	subject_unref(&core->tree, s);
+	show_gone(core, s);
 }
 
 void core_store_event(void *arg, struct entry *e, enum store_event ev, const struct sfs_err *err)

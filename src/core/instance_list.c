@@ -67,6 +67,7 @@ static int do_list(
 		.call = call,
 		.glob = own ? NULL : j->arg,
 		.max = SFS_LIST_MAX,
+		.started = clock_boot(),
 	};
 	int r = ops->list(j->in->state, call, own ? j->arg : NULL, &sink, err);
 

@@ -3,7 +3,6 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/name.h"
 #include "base/text.h"
 #include "core/answer.h"
@@ -270,7 +269,7 @@ int list_sink_finish(struct list_sink *sink, struct listing **ret)
 	l->n = sink->n;
 	l->skipped = sink->skipped;
 	l->truncated = sink->truncated;
-	l->fetched_boot = clock_boot();
+	l->started = sink->started;
 	sink->items = NULL;
 	sink->n = sink->cap = 0;
 	*ret = l;

@@ -13,6 +13,7 @@ struct list_sink {
 	const struct call *call;
 	const char *glob; /* only names whose path matches; NULL = all */
 	size_t max;	  /* lines; SFS_LIST_MAX outside tests */
+	int64_t started;  /* boot time */
 	struct list_entry *items;
 	size_t n, cap;
 	size_t skipped;	    /* unusable lines, keys and attributes */
