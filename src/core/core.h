@@ -210,7 +210,8 @@ extern const struct control_row control_rows[CONTROL_N];
 
 /* The text a read of the file shows now, appended to `out`. */
 int core_control_read(struct core *core, enum control_file f, struct buf *out);
-/* .control/list/FILTER: the names that match, one a line. */
+/* .control/list/FILTER: the names that match, one a line. `*` is a listing like those that `ls`
+ * shows, and the tree follows it; what a provider's filter finds changes no tree. */
 void core_control_list(struct core *core, const char *filter, struct text_waiter *w);
 
 /* One write: all lines are checked, then carried out; `done` comes when the work is over.

@@ -92,6 +92,7 @@ struct filter {
 	size_t n;
 	struct sfs_err err; /* the first failure */
 	bool any;	    /* some source answered */
+	bool all;	    /* no filter: the listings that the tree is made of */
 	struct filter_part parts[SFS_BACKENDS_MAX];
 };
 
@@ -154,17 +155,18 @@ static char *line_of(struct core_inst *ci, const char *name)
 	return line.len ? buf_take(&line) : NULL;
 }
 
-static void add_lines(struct filter *f, struct core_inst *ci, const struct listing *l)
+static void add_lines(
+	struct filter *f, struct core_inst *ci, const struct list_entry *items, size_t n)
 {
-	char **v = mem_realloc(f->lines, f->n + l->n + 1, sizeof(*v));
+	char **v = mem_realloc(f->lines, f->n + n + 1, sizeof(*v));
 	if (!v) {
 		err_set(&f->err, ENOMEM, "out of memory");
 		return;
 	}
 	f->lines = v;
 	f->any = true;
-	for (size_t i = 0; i < l->n; i++) {
-		v[f->n] = line_of(ci, l->items[i].name);
+	for (size_t i = 0; i < n; i++) {
+		v[f->n] = line_of(ci, items[i].name);
 		f->n += v[f->n] != NULL;
 	}
 }
@@ -195,7 +197,9 @@ static void part_done(struct instance_call *call, const struct sfs_err *err)
 		part_failed(f, err);
 	core_lock(f->core);
 	if (!err && call->listing && f->w)
-		add_lines(f, part->ci, call->listing);
+		add_lines(f, part->ci, call->listing->items, call->listing->n);
+	if (f->all && f->w && part->ci->nnames)
+		add_lines(f, part->ci, part->ci->names, part->ci->nnames);
 	core_unlock(f->core);
 	listing_unref(call->listing);
 	core_inst_unref(part->ci);
@@ -209,7 +213,7 @@ static void start_part(struct filter *f, struct core_inst *ci, size_t i, const c
 	*part = (struct filter_part){.call.done = part_done, .filter = f, .ci = ci};
 	int r = inst_enter(ci) ? 0 : err_set(&err, EIO, "%s: this source was closed", ci->name);
 	if (r == 0) {
-		r = instance_list(ci->in, text, &part->call, &err);
+		r = instance_list(ci->in, f->all ? NULL : text, &part->call, &err);
 		inst_leave(ci);
 	}
 	if (r == 0)
@@ -254,7 +258,7 @@ static void refuse(struct text_waiter *w, int code, const char *text)
 
 void core_control_list(struct core *core, const char *filter, struct text_waiter *w)
 {
-	struct due_insts all = {.n = 0};
+	struct due_insts all;
 	if (!*filter || strlen(filter) > SFS_FILTER_MAX) {
 		refuse(w, EINVAL, "a filter has 1 to 4096 bytes");
 		return;
@@ -269,13 +273,11 @@ void core_control_list(struct core *core, const char *filter, struct text_waiter
 		refuse(w, ENOMEM, "out of memory");
 		return;
 	}
+	f->all = !strcmp(filter, "*");
+	core_insts_ref(core, &all);
 	core_lock(core);
 	core_timer_arm(core, &f->timer, w->deadline);
 	f->refs += f->timer.armed;
-	for (size_t i = 0; i < core->ninsts; i++) {
-		core_inst_ref(core->insts[i]);
-		all.v[all.n++] = core->insts[i];
-	}
 	f->refs += (unsigned)all.n;
 	f->waiting += (unsigned)all.n;
 	core_unlock(core);

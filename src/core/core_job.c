@@ -291,13 +291,8 @@ static void ask_filter(struct job *j, size_t command, struct core_inst *ci)
 static void ask_filters(struct job *j, size_t command)
 {
 	struct core *core = j->core;
-	struct due_insts all = {.n = 0};
-	core_lock(core);
-	for (size_t i = 0; i < core->ninsts; i++) {
-		core_inst_ref(core->insts[i]);
-		all.v[all.n++] = core->insts[i];
-	}
-	core_unlock(core);
+	struct due_insts all;
+	core_insts_ref(core, &all);
 	for (size_t i = 0; i < all.n; i++) {
 		ask_filter(j, command, all.v[i]);
 		core_inst_unref(all.v[i]);

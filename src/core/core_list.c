@@ -59,7 +59,7 @@ bool inst_may_have(const struct core_inst *ci)
 		return true;
 	if (complete(ci))
 		return false;
-	return ci->list_err.code ||
+	return ci->list_err.code || ci->listing->started <= ci->doubted_boot ||
 	       clock_boot() > clock_after(ci->listing->started, ci->core->conf->negative_ttl);
 }
 
@@ -81,6 +81,17 @@ void core_list_collect(struct core *core, const char *dir, struct due_insts *ret
 		core_inst_ref(ci);
 		ret->v[ret->n++] = ci;
 	}
+}
+
+void core_insts_ref(struct core *core, struct due_insts *ret)
+{
+	ret->n = 0;
+	core_lock(core);
+	for (size_t i = 0; i < core->ninsts; i++) {
+		core_inst_ref(core->insts[i]);
+		ret->v[ret->n++] = core->insts[i];
+	}
+	core_unlock(core);
 }
 
 void core_list_start_all(struct due_insts *due)
@@ -120,9 +131,6 @@ static void list_ended(struct core_inst *ci, const struct sfs_err *err)
 	if (err) {
 		ci->list_err = *err;
 		ci->retry_at = clock_boot() + back_off(ci->list_fails++);
-	} else {
-		err_clear(&ci->list_err);
-		ci->list_fails = 0;
 	}
 	bool again = ci->again && !core->shutdown;
 	ci->again = false;

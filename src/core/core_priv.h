@@ -42,17 +42,18 @@ struct core_inst {
 	struct listing *listing; /* a reference; NULL before the first */
 	struct ptab hashed;	 /* struct hashed_name by path: names in hash form */
 	bool slashes, plain;	 /* some names start with a slash; some do not */
-	struct ptab missing; /* names lately asked for in vain (strings): a listing that shows one
-				makes the store forget it */
-	bool answered;	     /* the first listing came or failed */
-	bool running, again; /* a listing is on its way; it is out of date already */
-	bool closing;	     /* core_inst_close() has begun: no new calls */
-	unsigned busy;	     /* threads between inst_enter() and inst_leave() */
-	bool incomplete;     /* memory was short: names are missing in the tree */
-	bool versions_used;  /* a fixed version was asked for */
-	struct ptab kept;    /* names (strings) that the listing held lacks: core_keep.c */
-	int64_t listed_boot; /* when the listing held came; it tells its own start */
-	int64_t retry_at;    /* after a failure: not before; boot time */
+	struct ptab missing;  /* names lately asked for in vain (strings): a listing that shows one
+				 makes the store forget it */
+	bool answered;	      /* the first listing came or failed */
+	bool running, again;  /* a listing is on its way; it is out of date already */
+	bool closing;	      /* core_inst_close() has begun: no new calls */
+	unsigned busy;	      /* threads between inst_enter() and inst_leave() */
+	bool incomplete;      /* memory was short: names are missing in the tree */
+	bool versions_used;   /* a fixed version was asked for */
+	struct ptab kept;     /* names (strings) that the listing held lacks: core_keep.c */
+	int64_t listed_boot;  /* when the listing held came; it tells its own start */
+	int64_t doubted_boot; /* a listing that began before does not tell what is missing */
+	int64_t retry_at;     /* after a failure: not before; boot time */
 	unsigned list_fails;
 	struct sfs_err list_err; /* code 0 = the last listing was well */
 };
@@ -200,6 +201,13 @@ void core_sync_drop(struct ptab *dropped, const char *name);
 /* Values of names that are shown no more are dropped; frees the strings. No lock held. */
 void core_drop_values(struct core_inst *ci, struct ptab *dropped);
 
+/* --- core_missing.c: purge of what is not in the tree; no lock held --- */
+
+/* The names that a path may mean. */
+void core_missing_path(struct core *core, const char *path);
+/* All names asked for in vain whose path `glob` matches; NULL = all. */
+void core_missing_glob(struct core *core, const char *glob);
+
 /* --- core_keep.c: names fetched while a listing was made; tree lock --- */
 
 /* Listing `l`, which takes over, lacks a name that is shown. True: it stays. */
@@ -251,6 +259,8 @@ struct due_insts {
 };
 void core_list_collect(struct core *core, const char *dir, struct due_insts *ret);
 void core_list_start_all(struct due_insts *due);
+/* References to all sources. No lock held. */
+void core_insts_ref(struct core *core, struct due_insts *ret);
 void core_list_events(struct instance_events *ev, struct core_inst *ci);
 /* True while the first listing of a source that shows names in `dir` (NULL: of any) is on its way.
  * Tree lock. */

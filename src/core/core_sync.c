@@ -312,6 +312,8 @@ static void install(struct core_inst *ci, struct listing *l, struct sync_ops *op
 	struct core *core = ci->core;
 	ci->listing = listing_ref(l);
 	ci->listed_boot = clock_boot();
+	err_clear(&ci->list_err);
+	ci->list_fails = 0;
 	if (!ci->attached)
 		return;
 	core_keep_review(ci, l, dropped);

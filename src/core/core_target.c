@@ -155,6 +155,8 @@ static int expand_name(struct job *j, size_t command, const char *path)
 	int r = walk(j->core, path, &d);
 	if (r == -ENOMEM)
 		return r;
+	if (j->file == CONTROL_PURGE && (r == -ENOENT || (r == 0 && dent_kind(d) == CORE_UNKNOWN)))
+		core_missing_path(j->core, path);
 	if (r < 0) {
 		err_set(&err, -r, r == -ENOENT ? "there is no such name" : "this is no directory");
 		if (j->file != CONTROL_PURGE)
@@ -176,7 +178,10 @@ int job_expand(struct job *j, size_t command)
 		return 0;
 	if (c->kind == COMMAND_NAME)
 		return expand_name(j, command, c->arg);
-	find_subjects(j->core, j->core->tree.root, c->kind == COMMAND_GLOB ? c->arg : NULL, &f);
+	const char *glob = c->kind == COMMAND_GLOB ? c->arg : NULL;
+	if (j->file == CONTROL_PURGE)
+		core_missing_glob(j->core, glob);
+	find_subjects(j->core, j->core->tree.root, glob, &f);
 	return found_end(j, command, &f);
 }
 
@@ -268,11 +273,12 @@ static bool purges_all(const struct job *j)
 static void purge_versions(struct job *j)
 {
 	struct core *core = j->core;
-	for (size_t k = 0; k < core->ninsts; k++) {
+	struct due_insts all;
+	core_insts_ref(core, &all);
+	for (size_t k = 0; k < all.n; k++) {
 		struct ptab names = {0};
+		struct core_inst *ci = all.v[k];
 		core_lock(core);
-		struct core_inst *ci = core->insts[k];
-		core_inst_ref(ci);
 		for (size_t i = 0; ci->versions_used && i < j->ntargets; i++) {
 			struct subject *s = j->targets[i].d->subject;
 			if (s && s->inst == ci)

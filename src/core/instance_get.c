@@ -36,6 +36,21 @@ static int call_get(
 	return r;
 }
 
+static bool given_up(struct flight *f)
+{
+	return atomic_load(flight_cancelled(f)) || clock_boot() >= flight_deadline(f);
+}
+
+/* False: nobody would get the value any more. */
+static bool find_room(struct instance *in, struct flight *f)
+{
+	if (given_up(f))
+		return false;
+	if (!store_make_room(in->store, SFS_VALUE_MAX))
+		nanosleep(&(struct timespec){.tv_nsec = ROOM_WAIT_NS}, NULL);
+	return !given_up(f);
+}
+
 static int get(struct instance *in, struct flight *f, struct payload **ret, struct sfs_err *err)
 {
 	int r;
@@ -48,11 +63,8 @@ static int get(struct instance *in, struct flight *f, struct payload **ret, stru
 	r = call_get(in, f, ret, err);
 	/* The arena may be full of values nobody needs now (R3), or of files that are just being
 	 * closed. */
-	for (int i = 0; r == -ENOMEM && i < ROOM_TRIES; i++) {
-		if (!store_make_room(in->store, SFS_VALUE_MAX))
-			nanosleep(&(struct timespec){.tv_nsec = ROOM_WAIT_NS}, NULL);
+	for (int i = 0; r == -ENOMEM && i < ROOM_TRIES && find_room(in, f); i++)
 		r = call_get(in, f, ret, err);
-	}
 	return r;
 }
 

@@ -21,9 +21,10 @@ static struct fake {
 	bool no_value, half_value;
 	size_t value_len;
 	const char *meta, *version;
-	struct payload *give; /* instead of a fresh one */
-	unsigned enomem;      /* so many gets fail with it */
-	bool stall;	      /* gets wait for `go` */
+	struct payload *give;	 /* instead of a fresh one */
+	unsigned enomem;	 /* so many gets fail with it */
+	void (*in_enomem)(void); /* what happens meanwhile */
+	bool stall;		 /* gets wait for `go` */
 	sem_t entered, go;
 	atomic_bool saw_cancel;
 	unsigned nlist;
@@ -115,6 +116,8 @@ static inline int fake_get(void *state, const struct call *call, const struct ge
 	}
 	if (fake.enomem > 0) {
 		fake.enomem--;
+		if (fake.in_enomem)
+			fake.in_enomem();
 		return err_set(err, ENOMEM, "the arena is full");
 	}
 	if (fake.get_code) {

@@ -318,6 +318,42 @@ Test(control, deadline_answers_again_and_the_work_goes_on)
 	fx_close(core);
 }
 
+static const char *list_all(struct core *core)
+{
+	static char out[256];
+	struct fx_wait x = {.w.text = {.done = fx_texted, .deadline = CLOCK_NEVER}};
+	core_control_list(core, "*", &x.w.text);
+	int r = fx_join(&x);
+	snprintf(out, sizeof(out), "%s", r < 0 ? strerrorname_np(-r) : x.text);
+	mem_free(x.text);
+	return out;
+}
+
+Test(control, a_list_of_all_is_what_ls_shows_next)
+{
+	fake_set(0, "a", "1");
+	struct core *core = fx_open("[backend x]\ntype = faked\nlocation = 0\nat = /\n");
+	fake_set(0, "b", "2");
+	assert_tree(core, "a");
+	cr_assert_str_eq(list_all(core), "a\nb\n");
+	assert_tree(core, "a b");
+	cr_assert_null(fakes[0].last_filter);
+	fx_close(core);
+}
+
+Test(control, a_list_of_all_has_names_that_cannot_be_listed)
+{
+	fake_set(0, "a", "1");
+	fakes[0].list_err = EACCES;
+	struct core *core = fx_open(CONF_ONE);
+	cr_assert_str_eq(list_all(core), "EACCES");
+	fx_close(core);
+	fakes[0].list_err = EACCES;
+	core = fx_open(CONF_ONE "names = a\n");
+	cr_assert_str_eq(list_all(core), "a\n");
+	fx_close(core);
+}
+
 Test(control, all_of_a_source_that_cannot_be_listed)
 {
 	fakes[0].list_err = EACCES;

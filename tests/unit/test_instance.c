@@ -214,6 +214,48 @@ Test(get, r3_enomem_makes_room_and_tries_once_more, .init = set_up)
 	tear_down();
 }
 
+static void pass_time(void)
+{
+	clock_fake_advance(10 * NSEC_PER_SEC);
+}
+
+Test(get, enomem_is_not_tried_again_when_the_time_is_over, .init = set_up)
+{
+	struct reader r;
+
+	open_it();
+	fake.enomem = 100;
+	fake.in_enomem = pass_time;
+	cr_assert_eq(read_it("db", &r), ENOMEM);
+	cr_assert_eq(fake.gets, 1u);
+	tear_down();
+}
+
+static struct reader gone;
+
+static void go_away(void)
+{
+	cr_assert(store_cancel(store, &gone.w));
+	sem_post(&fake.entered);
+}
+
+Test(get, enomem_is_not_tried_again_for_nobody, .init = set_up)
+{
+	struct entry_policy pol = {0};
+	struct entry *e;
+
+	open_it();
+	e = store_entry(store, instance_source(in), "db", NULL, &pol);
+	fake.enomem = 100;
+	fake.in_enomem = go_away;
+	gone.w = (struct waiter){.done = reader_done, .deadline = CLOCK_NEVER};
+	store_fetch(store, e, FETCH_NOCACHE, &gone.w);
+	sem_wait(&fake.entered);
+	entry_unref(e);
+	tear_down();
+	cr_assert_eq(fake.gets, 1u);
+}
+
 Test(get, r29_stalled_fetches_hold_up_no_listing, .init = set_up)
 {
 	static struct reader v[SFS_POOL_THREADS + 1];
