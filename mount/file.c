@@ -3,6 +3,7 @@
  * is exact; a handle keeps its bytes to the end. */
 #include "base/cleanup.h"
 #include "core/fields.h"
+#include "mount/audit.h"
 #include "mount/notify.h"
 #include "mount/ops.h"
 #include <errno.h>
@@ -55,11 +56,29 @@ int file_fields(
 	return r;
 }
 
+static void reply_open(struct park *p)
+{
+	if (p->errnum)
+		fuse_reply_err(p->req, p->errnum);
+	else
+		file_reply_open(p->fs, p->req, p->inode, &p->fi, take(p->bytes), p->fi.direct_io);
+	park_put(p);
+}
+
+/* Answers OPEN of a secret, when its audit line allows: with `bytes`, taken over, or `errnum`. */
+static void answer_open(struct park *p, int errnum, struct secret *bytes, bool direct)
+{
+	p->bytes = bytes;
+	p->fi.direct_io = direct;
+	park_ref(p);
+	audit_answer(p, errnum, reply_open);
+}
+
 /* A node that stands for the name: stat shows what was opened last, reads bypass the page cache. */
 static void open_name(struct park *p, struct secret *bytes, int64_t mtime)
 {
 	inode_show(p->fs, p->inode, secret_len(bytes), mtime);
-	file_reply_open(p->fs, p->req, p->inode, &p->fi, bytes, true);
+	answer_open(p, 0, bytes, true);
 }
 
 /* The node was looked up before there was a value; now one is held, so that another LOOKUP can tell
@@ -79,13 +98,14 @@ static void open_again(struct park *p, struct secret *bytes)
 {
 	secret_unref(bytes);
 	inode_send_away(p->fs, p->inode, p->tid);
+	audit_sent_away(p);
 	fuse_reply_err(p->req, ESTALE);
 }
 
 static void followed(void *arg)
 {
 	struct park *p = arg;
-	file_reply_open(p->fs, p->req, p->inode, &p->fi, take(p->bytes), true);
+	answer_open(p, 0, take(p->bytes), true);
 	park_put(p);
 }
 
@@ -115,7 +135,8 @@ static void open_outdated(
 		open_again(p, bytes);
 	} else if (held) {
 		secret_unref(bytes);
-		file_reply_open(p->fs, p->req, p->inode, &p->fi, held, false);
+		audit_served(p, NULL);
+		answer_open(p, 0, held, false);
 	} else {
 		open_following(p, payload, bytes);
 	}
@@ -136,7 +157,7 @@ static void open_version(
 		open_again(p, bytes);
 	else if (inode_bind(fs, p->inode, payload->serial, bytes, payload->created, false) ==
 		 BIND_SAME)
-		file_reply_open(fs, p->req, p->inode, &p->fi, bytes, false);
+		answer_open(p, 0, bytes, false);
 	else
 		open_outdated(p, retry, payload, bytes);
 }
@@ -175,8 +196,10 @@ static void opened(struct waiter *w, struct payload *payload, const struct sfs_e
 	if (park_finish(p)) {
 		int r = err ? -err->code : file_bytes(p->fs, p->inode, payload, &bytes, &e);
 		core_attr(p->fs->core, p->inode->dent, &a);
+		if (r == 0)
+			audit_served(p, payload);
 		if (r < 0)
-			fuse_reply_err(p->req, -r);
+			answer_open(p, -r, NULL, false);
 		else if (p->inode->view == VIEW_TREE ||
 			 (p->inode->view == VIEW_VERSIONS && !a.nocache))
 			open_version(p, a.nocache, payload, bytes);
@@ -207,23 +230,47 @@ void file_opened_text(
 	park_put(p);
 }
 
-static void open_park(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)
+static void open_meta(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)
 {
-	struct park *p = park_new(fs, req, in, in->view == VIEW_META ? NULL : park_cancel_fetch);
-	const char *version = in->view == VIEW_VERSIONS ? in->sub : NULL;
+	struct park *p = park_new(fs, req, in, NULL);
 	if (!p)
 		return;
 	p->fi = *fi;
-	if (in->view == VIEW_META) {
-		p->w.text =
-			(struct text_waiter){.done = file_opened_text, .deadline = fs_deadline(fs)};
-		core_meta(fs->core, in->dent, &p->w.text);
+	p->w.text = (struct text_waiter){.done = file_opened_text, .deadline = fs_deadline(fs)};
+	core_meta(fs->core, in->dent, &p->w.text);
+}
+
+static void fetch_opened(struct park *p)
+{
+	struct inode *in = p->inode;
+	core_fetch(p->fs->core, in->dent, in->view == VIEW_VERSIONS ? in->sub : NULL,
+		in->view == VIEW_NOCACHE ? FETCH_NOCACHE : FETCH_CACHED, &p->w.fetch);
+}
+
+/* Nothing can be written, but who tried is worth a line. */
+static void refuse_write(struct park *p)
+{
+	if (park_finish(p))
+		answer_open(p, EROFS, NULL, false);
+	park_put(p);
+}
+
+static void open_secret(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)
+{
+	const bool writes = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC);
+	struct park *p = park_make(fs, req, in, park_cancel_fetch);
+	if (!p)
 		return;
-	}
+	p->fi = *fi;
 	p->w.fetch =
 		(struct waiter){.done = opened, .deadline = fs_deadline(fs), .payer = p->payer};
-	core_fetch(fs->core, in->dent, version,
-		in->view == VIEW_NOCACHE ? FETCH_NOCACHE : FETCH_CACHED, &p->w.fetch);
+	if (audit_begin(p, p->w.fetch.deadline) < 0) {
+		fuse_reply_err(req, ENOMEM);
+		park_put(p);
+		return;
+	}
+	park_arm(p);
+	audit_capture(p, writes ? refuse_write : fetch_opened);
 }
 
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -238,10 +285,12 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, ENOSYS); /* the kernel will not ask again */
 	else if (in->view == VIEW_CONTROL || in->view == VIEW_LIST)
 		control_open(fs, req, in, fi);
+	else if (in->view != VIEW_META)
+		open_secret(fs, req, in, fi);
 	else if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC))
 		fuse_reply_err(req, EROFS);
 	else
-		open_park(fs, req, in, fi);
+		open_meta(fs, req, in, fi);
 	inode_put(fs, in);
 }
 

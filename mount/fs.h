@@ -21,6 +21,7 @@
 
 struct inodes;
 struct parks;
+struct audit;
 struct renamer;
 struct jobs;
 
@@ -33,6 +34,7 @@ struct fs {
 	struct jobs *notifier;	 /* the only thread that sends notifications */
 	struct jobs *asker;	 /* asks the holder what may take a moment */
 	struct hold_client *hold;
+	struct audit *audit; /* NULL: no audit= */
 	bool no_open;	 /* hydrated mode: the kernel sends no OPEN, content stands at the inode */
 	int64_t timeout; /* ns: how long a request may be parked (timeout=) */
 	int64_t park_limit; /* ns: half of the kernel's request timeout, or CLOCK_NEVER (R27) */

@@ -231,6 +231,13 @@ static int add_log(
 	return r < 0 ? err_errno(err, -r, "option log") : 0;
 }
 
+static int add_audit(struct argv *a, const struct config *c, struct sfs_err *err)
+{
+	const char *audit = config_audit(c);
+	int r = audit ? argv_add(a, "--audit=%s", audit) : 0;
+	return r < 0 ? err_errno(err, -r, "option audit") : 0;
+}
+
 static int add_fixed(struct argv *a, const struct mount_request *m, const struct config *c)
 {
 	uint64_t arena = opt_size(&c->mount, &config_mount_options, "arena");
@@ -281,7 +288,8 @@ static int fill_argv(
 		r = add_fixed(a, m, c);
 	if (r < 0)
 		return err_errno(err, -r, "command line of the holder");
-	if ((r = add_paths(a, c, err)) < 0 || (r = add_log(a, m, c, err)) < 0)
+	if ((r = add_paths(a, c, err)) < 0 || (r = add_log(a, m, c, err)) < 0 ||
+		(r = add_audit(a, c, err)) < 0)
 		return r;
 	r = add_worker(a, m, c, self);
 	return r < 0 ? err_errno(err, -r, "command line of the worker") : 0;

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "mount/audit.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -40,6 +41,7 @@ void park_put(struct park *p)
 		dent_unref(p->fs->core, p->dent);
 	secret_unref(p->bytes);
 	payload_unref(p->payload);
+	audit_note_free(p->audit);
 	mem_free(p->sub);
 	mem_free(p);
 }
@@ -69,7 +71,7 @@ static void on_interrupt(fuse_req_t req, void *data)
 	pthread_mutex_unlock(&ps->lock);
 }
 
-struct park *park_new(
+struct park *park_make(
 	struct fs *fs, fuse_req_t req, struct inode *in, bool (*cancel)(struct park *p))
 {
 	struct park *p = mem_calloc(1, sizeof(*p));
@@ -83,9 +85,23 @@ struct park *park_new(
 	p->payer = (struct payer){.limited = true, .uid = fuse_req_ctx(req)->uid};
 	p->cancel = cancel;
 	p->inode = in ? inode_get(fs, in->ino) : NULL;
-	atomic_init(&p->refs, 2); /* one for the core's callback, one for the call below */
-	fuse_req_interrupt_func(req, on_interrupt, p);
+	atomic_init(&p->refs, 1); /* for the core's callback */
+	return p;
+}
+
+void park_arm(struct park *p)
+{
+	park_ref(p); /* during the call, which may find the request interrupted already */
+	fuse_req_interrupt_func(p->req, on_interrupt, p);
 	park_put(p);
+}
+
+struct park *park_new(
+	struct fs *fs, fuse_req_t req, struct inode *in, bool (*cancel)(struct park *p))
+{
+	struct park *p = park_make(fs, req, in, cancel);
+	if (p)
+		park_arm(p);
 	return p;
 }
 
@@ -136,6 +152,7 @@ static void answer_interrupted(struct park *p)
 {
 	if (!park_finish(p))
 		return;
+	audit_refused(p, EINTR);
 	fuse_reply_err(p->req, EINTR);
 	if (p->cancel && p->cancel(p))
 		park_put(p); /* the callback's reference */

@@ -17,6 +17,8 @@
 #include "mount/jobs.h"
 #include <stdatomic.h>
 
+struct audit_note;
+
 struct park {
 	fuse_req_t req;
 	struct fs *fs;
@@ -38,7 +40,8 @@ struct park {
 	size_t size;			  /* WRITE, READ: bytes; LOOKUP: rounds */
 	struct secret
 		*bytes; /* OPEN of a node that follows: what it will read; a reference, or NULL */
-	int errnum;	/* WRITE: what to answer */
+	int errnum;	/* WRITE, OPEN: what to answer */
+	struct audit_note *audit; /* OPEN of a secret with audit=; owned */
 	/* Without OPEN (fill.c): */
 	struct job job;
 	int64_t deadline;
@@ -59,6 +62,10 @@ int parks_new(struct fs *fs); /* sets fs->parks */
 /* Ends the thread. All parks must be finished. */
 void parks_free(struct fs *fs);
 
+/* The two halves of park_new(): until it is armed, nobody else sees the park. */
+struct park *park_make(
+	struct fs *fs, fuse_req_t req, struct inode *in, bool (*cancel)(struct park *p));
+void park_arm(struct park *p);
 /* A park of the request; pins `in` (may be NULL). Its one reference belongs to the callback the
  * caller passes to the core next. After that the caller must not touch request or park. NULL on no
  * memory, the request is then already answered ENOMEM. */

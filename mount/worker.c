@@ -7,6 +7,7 @@
 #include "base/hold.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "mount/audit.h"
 #include "mount/notify.h"
 #include "mount/park.h"
 #include "mount/renamer.h"
@@ -116,6 +117,7 @@ static void reload(struct worker *w)
 {
 	struct config *c = NULL;
 	struct sfs_err err;
+	audit_reopen(&w->fs); /* whatever the configuration: logrotate waits for it */
 	int r = load(w, &c, &err);
 	if (r == 0)
 		r = core_reload(w->fs.core, c, &err);
@@ -192,15 +194,24 @@ static void on_pressure(void *arg)
 static void on_gauges(void *arg, struct core_gauges *ret)
 {
 	struct fs *fs = arg;
+	if (!atomic_load(&fs->serving))
+		return;
+	inodes_count(fs, &ret->inodes, &ret->handles);
+	audit_gauges(fs, ret);
+}
+
+static void on_status(void *arg, struct buf *out)
+{
+	struct fs *fs = arg;
 	if (atomic_load(&fs->serving))
-		inodes_count(fs, &ret->inodes, &ret->handles);
+		audit_status(fs, out);
 }
 
 /* Who must hear of each open, or fetches at each, keeps the OPEN round trip; so does a mount of
  * which only a part is hydrated. */
 static bool goes_without_open(const struct config *c)
 {
-	return config_hydration(c) == HYDRATE_ALL && !opt_find(&c->mount, "audit") &&
+	return config_hydration(c) == HYDRATE_ALL && !config_audit(c) &&
 	       opt_duration(&c->mount, &config_mount_options, "ttl") != 0;
 }
 
@@ -209,6 +220,7 @@ static int open_core(struct worker *w, struct sfs_err *err)
 	const struct core_events ev = {.changed = notify_changed,
 		.pressure = on_pressure,
 		.gauges = on_gauges,
+		.status = on_status,
 		.arg = &w->fs};
 	struct config *c = NULL;
 	int64_t timeout, wait;
@@ -244,6 +256,8 @@ static int start(struct worker *w, struct sfs_err *err)
 	if ((r = open_core(w, err)) < 0)
 		return r;
 	fs->hold = w->paths.hold;
+	if ((r = audit_new(fs, w->argv[ARG_MOUNTPOINT], err)) < 0)
+		return r;
 	if ((r = renamer_new(WORKER_RENAMER_FD, fs->hold, &fs->renamer)) < 0 ||
 		(r = inodes_new(fs)) < 0 || (r = parks_new(fs)) < 0 ||
 		(r = jobs_new(&fs->notifier)) < 0 || (r = jobs_new(&fs->asker)) < 0)
@@ -260,12 +274,15 @@ static void finish(struct worker *w)
 	if (fs->core)
 		core_shutdown(fs->core);
 	atomic_store(&fs->serving, false);
+	audit_stop_asking(fs);
 	parks_free(fs);
 	if (fs->renamer)
 		renamer_stop(fs->renamer);
 	jobs_free(take(fs->asker));
 	jobs_free(take(fs->notifier));
 	renamer_free(fs->renamer);
+	audit_stop_writing(fs);
+	audit_free(fs);
 	if (fs->inodes)
 		inodes_free(fs);
 	if (fs->core)

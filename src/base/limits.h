@@ -35,6 +35,8 @@
 #define SFS_QUEUE_MAX	  65536 /* fetches waiting per backend; above, EBUSY at once (R65) */
 #define SFS_LOG_LINE_MAX  2048	/* one log line */
 #define SFS_RATE_UIDS	  256	/* users whose fetches of one source are counted (open_rate=) */
+#define SFS_AUDIT_QUEUE	  4096	/* audit lines waiting to be written, of some 400 bytes */
+#define SFS_AUDIT_LINE	  (128 * 1024) /* one of them: three paths with every byte as \u00XX */
 #define SFS_PATH_LINKS	  40 /* symbolic links followed in one path; as the kernel's MAXSYMLINKS */
 #define SFS_ARENA_DEFAULT (64 * 1024 * 1024) /* locked: 100,000 secrets of up to 512 bytes */
 #define SFS_HOLD_MSG_MAX  8192 /* one message between worker and holder: a path and a sentence */

@@ -77,6 +77,11 @@ static const struct opt_row mount_rows[] = {
 		"Where log lines go: standard error, syslog, or a file named by its absolute path, "
 		"which must not lie in the mount. The default is syslog, or stderr in the "
 		"foreground."},
+	{"audit", OPT_STRING, "syslog|FILE", NULL, NULL,
+		"Write a line for each open of a secret: to syslog, or to a file named by its "
+		"absolute path, which must not lie in the mount. See AUDIT."},
+	{"audit_required", OPT_FLAG, NULL, NULL, NULL,
+		"An open whose audit line cannot be written fails with EIO."},
 	IGNORED("defaults"), IGNORED("ro"), IGNORED("rw"), IGNORED("auto"), IGNORED("noauto"),
 	IGNORED("_netdev"), IGNORED("nofail"), IGNORED("users"), IGNORED("nouser"),
 	IGNORED("nousers"), IGNORED("owner"), IGNORED("group"), IGNORED("comment"),
@@ -201,18 +206,25 @@ static int file_below(const char *path, const char *dir)
 	return path_below(canonical, dir);
 }
 
-int config_check_mountpoint(const struct config *c, const char *mountpoint, struct sfs_err *err)
+static int check_outside(
+	const struct config *c, const char *option, const char *mountpoint, struct sfs_err *err)
 {
-	const char *log = opt_str(&c->mount, &config_mount_options, "log");
-	int r = log && log[0] == '/' ? file_below(log, mountpoint) : 0;
+	const struct opt_value *v = opt_find(&c->mount, option);
+	int r = v && v->text[0] == '/' ? file_below(v->text, mountpoint) : 0;
 	if (r < 0)
-		return err_errno(err, -r, "option log");
+		return err_errno(err, -r, "option %s", option);
 	if (r > 0)
 		return err_set(err, EINVAL,
-			"option log (%s): %s lies below the mount point %s: the log of a mount "
+			"option %s (%s): %s lies below the mount point %s: the %s of a mount "
 			"cannot be written through it; choose a file elsewhere",
-			opt_find(&c->mount, "log")->origin, log, mountpoint);
+			option, v->origin, v->text, mountpoint, option);
 	return 0;
+}
+
+int config_check_mountpoint(const struct config *c, const char *mountpoint, struct sfs_err *err)
+{
+	int r = check_outside(c, "log", mountpoint, err);
+	return r < 0 ? r : check_outside(c, "audit", mountpoint, err);
 }
 
 static void compile_rule(struct rule *r)

@@ -145,6 +145,13 @@ int config_check_mountpoint(const struct config *c, const char *mountpoint, stru
 /* Owner and mode of directories and of the mount's own files. */
 void config_dir_policy(const struct config *c, uid_t *ret_uid, gid_t *ret_gid, mode_t *ret_dmode);
 
+/* --- config_audit.c --- */
+
+/* Where a line for each open goes: "syslog" or an absolute path; NULL: nowhere. */
+const char *config_audit(const struct config *c);
+/* Whether an open fails when its line cannot be written. */
+bool config_audit_required(const struct config *c);
+
 /* --- config_hydrate.c --- */
 
 /* The mode of the mount, which a reload may not change (config_check_reload()). */

@@ -132,6 +132,9 @@ static const char *reason(const struct config *now, const struct config *next)
 int config_check_reload(const struct config *now, const struct config *next, struct sfs_err *err)
 {
 	bool was = config_hydration(now) == HYDRATE_ALL, is = config_hydration(next) == HYDRATE_ALL;
+	int r = config_check_audit_reload(now, next, err);
+	if (r < 0)
+		return r;
 	if (was == is)
 		return 0;
 	return err_set(err, EINVAL,

@@ -192,6 +192,8 @@ int config_check(struct config *c, struct sfs_err *err)
 	if (r == 0)
 		r = check_log(c, err);
 	if (r == 0)
+		r = config_check_audit(c, err);
+	if (r == 0)
 		r = check_arena(c, err);
 	if (r == 0)
 		config_compile(c, getuid(), getgid());

@@ -19,6 +19,10 @@ void backend_conf_clear(struct backend_conf *b);
 
 /* Checks that tables cannot express, over everything read: ranges, at=, locations, names. */
 int config_check(struct config *c, struct sfs_err *err);
+int config_check_audit(const struct config *c, struct sfs_err *err);
+/* A part of config_check_reload(). */
+int config_check_audit_reload(
+	const struct config *now, const struct config *next, struct sfs_err *err);
 /* Words that are no options of ours: the bare `user` of fstab means nothing (*ret_skip), suid, dev
  * and exec are refused. */
 int config_word(

@@ -35,6 +35,8 @@ enum core_change {
 
 struct core_gauges {
 	uint64_t inodes, handles; /* known to the kernel; open */
+	bool audited;
+	uint64_t audit_lines, audit_failures; /* written; not written */
 };
 
 struct core_events {
@@ -45,6 +47,9 @@ struct core_events {
 	void (*pressure)(void *arg);
 	/* Numbers of the mount for .control/metrics. May be NULL. */
 	void (*gauges)(void *arg, struct core_gauges *ret);
+	/* Members of the mount for the object of .control/status: appends ",\"name\":value" each.
+	 * May be NULL. */
+	void (*status)(void *arg, struct buf *out);
 	void *arg;
 };
 

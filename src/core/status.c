@@ -266,6 +266,8 @@ void status_json(struct core *core, struct buf *out)
 		inst_json(&v.v[i], out);
 	}
 	buf_char(out, ']');
+	if (core->ev.status)
+		core->ev.status(core->ev.arg, out);
 	noted_json(core, out);
 	buf_str(out, "}\n");
 	views_end(&v);
@@ -395,6 +397,12 @@ void status_metrics(struct core *core, struct buf *out)
 		core->ev.gauges(core->ev.arg, &g);
 		metric_one(out, "inodes", "gauge", "Inodes the kernel knows or uses.", g.inodes);
 		metric_one(out, "handles", "gauge", "Open files and directories.", g.handles);
+		if (g.audited) {
+			metric_one(out, "audit_lines_total", "counter", "Audit lines written.",
+				g.audit_lines);
+			metric_one(out, "audit_failures_total", "counter",
+				"Audit lines that could not be written.", g.audit_failures);
+		}
 	}
 	view_all(core, &v);
 	for (size_t i = 0; i < sizeof(inst_metrics) / sizeof(inst_metrics[0]); i++)
