@@ -32,6 +32,7 @@
 #define SFS_RULES_MAX	  4096	/* [rule] sections */
 #define SFS_BACKENDS_MAX  64	/* [backend] sections; bounds threads too */
 #define SFS_POOL_THREADS  16	/* fetches of one backend at once; half of them for bulk work */
+#define SFS_BATCH_MAX	  20	/* secrets of one get_batch(); what AWS takes in one call */
 #define SFS_QUEUE_MAX	  65536 /* fetches waiting per backend; above, EBUSY at once (R65) */
 #define SFS_LOG_LINE_MAX  2048	/* one log line */
 #define SFS_RATE_UIDS	  256	/* users whose fetches of one source are counted (open_rate=) */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making and ending the core, its locks and its events. */
-#include "core/core_priv.h"
+#include "core/core_hydrate.h"
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -146,6 +146,7 @@ static int make_store(struct core *core, const struct config *c)
 		.node = random_below(UINT64_MAX),
 		.event = core_store_event,
 		.pressure = core_pressure,
+		.full = core_hydrate_full,
 		.arg = core};
 	bool given = opt_find(&c->mount, "cache_size");
 	conf.cache_bytes = opt_size(&c->mount, t, given ? "cache_size" : "arena");
@@ -239,6 +240,7 @@ static int open_all(struct core *core, struct config *c, struct sfs_err *err)
 	if (r < 0)
 		return err_errno(err, -r, "cannot make the cache");
 	core->conf = c;
+	atomic_init(&core->hydrating, config_hydration(c) != HYDRATE_NONE);
 	core->timeout = opt_duration(&c->mount, &config_mount_options, "timeout");
 	r = core_maps_alloc(c, &core->map_dents);
 	if (r < 0)

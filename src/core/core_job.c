@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/core_job.h"
+#include "core/core_hydrate.h"
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -124,6 +125,7 @@ static void keep_progress(struct job *j)
 	pthread_mutex_lock(&core->note_lock);
 	char *old = core->progress[j->file];
 	core->progress[j->file] = copy;
+	core->progress_at[j->file] = clock_boot();
 	pthread_mutex_unlock(&core->note_lock);
 	mem_free(old);
 }
@@ -450,6 +452,20 @@ void core_jobs_abort(struct core *core)
 	core_unlock(core);
 }
 
+/* What hydration did, unless a write has ended after that. False: it is not the news. */
+static bool hydration_progress(struct core *core, enum control_file f, struct buf *out)
+{
+	struct hydrate_view v;
+	core_hydrate_look(core, &v);
+	pthread_mutex_lock(&core->note_lock);
+	bool newer = !core->progress[f] || v.kept.changed_at > core->progress_at[f];
+	pthread_mutex_unlock(&core->note_lock);
+	if (f != CONTROL_HYDRATE || v.mode == HYDRATE_NONE || !(v.kept.running || newer))
+		return false;
+	core_hydrate_text(core, &v.kept, out);
+	return true;
+}
+
 int core_job_progress(struct core *core, enum control_file f, struct buf *out)
 {
 	struct job *j, *last = NULL;
@@ -463,7 +479,7 @@ int core_job_progress(struct core *core, enum control_file f, struct buf *out)
 		pthread_mutex_unlock(&last->lock);
 	}
 	core_unlock(core);
-	if (!last) {
+	if (!last && !hydration_progress(core, f, out)) {
 		pthread_mutex_lock(&core->note_lock);
 		buf_str(out, core->progress[f] ? core->progress[f] : "");
 		pthread_mutex_unlock(&core->note_lock);

@@ -4,7 +4,7 @@
  * It is there while its target is, and comes before what sources show at the same path. Targets are
  * looked for in the sources, not in the tree, so that two names can be swapped.
  */
-#include "core/core_priv.h"
+#include "core/core_hydrate.h"
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -127,6 +127,7 @@ static void show_map(struct core *core, size_t i, const char *target, const stru
 		s->pol = core_policy(core, core->conf, target, NULL);
 	if (tree_put(&core->tree, m->path, &shown) == 0)
 		remember(core, i, tree_file(&core->tree, m->path));
+	core_hydrate_subject(core, s);
 	subject_unref(&core->tree, s);
 }
 

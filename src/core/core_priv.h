@@ -94,6 +94,7 @@ struct core {
 	struct core_events ev;
 	bool flushing; /* a thread sends events: others leave theirs to it */
 	bool shutdown;
+	atomic_bool hydrating; /* the end of the first hydration was not logged yet */
 	int64_t started_wall, started_boot;
 	pthread_cond_t listed; /* some first listing was answered, or shutdown */
 	struct list_wait *list_waits;
@@ -118,7 +119,8 @@ struct core {
 	unsigned logged;
 	struct sfs_err control_err;
 	int64_t control_err_wall;
-	char *progress[CONTROL_N]; /* text of the last write, for its read */
+	char *progress[CONTROL_N];	/* text of the last write, for its read */
+	int64_t progress_at[CONTROL_N]; /* boot time of that */
 };
 
 /* --- core.c --- */
@@ -242,6 +244,9 @@ void show_again(struct core *core, const char *path);
 void show_payload(struct core *core, struct subject *s, const struct payload *p);
 /* Shows a secret that no listing has; borrowed subject, or NULL. */
 struct subject *show_found(struct core_inst *ci, const char *name, const struct payload *p);
+
+/* The dent that stands for a shown subject: its own, else a [map] name, else a key. Tree lock. */
+const struct dent *core_face(const struct subject *s);
 
 /* --- core_list.c --- */
 

@@ -4,7 +4,7 @@
  * of the configuration; and a secret `app/user` before the key `user` of a multi-key secret `app`
  * of the same source. What is hidden by another comes back when that goes.
  */
-#include "core/core_priv.h"
+#include "core/core_hydrate.h"
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -202,6 +202,7 @@ int show_secret(struct core_inst *ci, const struct list_entry *item, const char 
 	s->refs++;
 	s->unlisted = false;
 	int r = show_subject(core, s, item, path, pol);
+	core_hydrate_subject(core, s);
 	subject_unref(&core->tree, s);
 	return r;
 }
@@ -290,6 +291,15 @@ static struct dent *own_dent(const struct subject *s)
 	while (d && (d->mapped || dent_key(d)))
 		d = d->same_next;
 	return d;
+}
+
+const struct dent *core_face(const struct subject *s)
+{
+	const struct dent *own = own_dent(s), *best = s->shown;
+	for (const struct dent *d = s->shown; d && !own; d = d->same_next)
+		if (d->mapped)
+			best = d;
+	return own ? own : best;
 }
 
 /* The path of the secret that `d` shows: without the .value. */

@@ -372,7 +372,7 @@ void core_drop_values(struct core_inst *ci, struct ptab *dropped)
 		struct entry *e = store_entry(core->store, src, name, NULL, &pol);
 		if (e)
 			store_purge(core->store, e);
-		entry_unref(e);
+		entry_unref(e); /* the last reference, perhaps: hydration of it ends */
 	}
 	core_sync_forget(dropped);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values: what a name shows of them, and what the store reports. */
-#include "core/core_priv.h"
+#include "core/core_hydrate.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -333,6 +333,7 @@ void core_store_event(void *arg, struct entry *e, enum store_event ev, const str
 	}
 	if (err && err->code != ENOENT)
 		core_error_note(core, err);
+	core_hydrate_news(core);
 }
 
 void core_pressure(void *arg)

@@ -59,13 +59,23 @@ bool fresh_blames_source(int code)
 	return code == EBUSY || code == EHOSTUNREACH || code == ETIMEDOUT || code == EREMOTEIO;
 }
 
-int64_t fresh_backoff(unsigned fails)
+static int64_t doubled(unsigned fails, int64_t cap)
 {
 	int64_t d = FRESH_BACKOFF_BASE;
 
-	for (unsigned i = 1; i < fails && d < FRESH_BACKOFF_CAP; i++)
+	for (unsigned i = 1; i < fails && d < cap; i++)
 		d *= 2;
-	return d < FRESH_BACKOFF_CAP ? d : FRESH_BACKOFF_CAP;
+	return d < cap ? d : cap;
+}
+
+int64_t fresh_backoff(unsigned fails)
+{
+	return doubled(fails, FRESH_BACKOFF_CAP);
+}
+
+int64_t fresh_keep_backoff(unsigned fails)
+{
+	return doubled(fails, FRESH_KEEP_CAP);
 }
 
 static bool may_retry(const struct fresh_view *v)

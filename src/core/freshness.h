@@ -12,6 +12,7 @@
 
 #define FRESH_BACKOFF_BASE (100 * NSEC_PER_MSEC)
 #define FRESH_BACKOFF_CAP  (5 * NSEC_PER_SEC)
+#define FRESH_KEEP_CAP	   (60 * NSEC_PER_SEC)
 /* So many failures in a row and a source is taken for down: names that never failed themselves fail
  * at once too, while it backs off. */
 #define FRESH_SOURCE_DOWN 5
@@ -49,6 +50,8 @@ bool fresh_blames_source(int code);
 /* Upper bound of the full-jitter delay after `fails` failures in a row (1 = the first): min(cap,
  * base * 2^(fails-1)). */
 int64_t fresh_backoff(unsigned fails);
+/* The same for a value that nobody waits for: it doubles on to a minute. */
+int64_t fresh_keep_backoff(unsigned fails);
 
 /* What is known about an entry at one moment. */
 struct fresh_view {

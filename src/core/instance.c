@@ -96,6 +96,11 @@ static int set_up(struct instance *in, const struct backend_conf *conf, struct s
 		pool_new("sfs-list", INSTANCE_LIST_THREADS, SFS_QUEUE_MAX, &in->lists) < 0 ||
 		source_new(in->store, conf->name, &instance_source_ops, in, &in->source) < 0)
 		return err_set(err, ENOMEM, "%s: out of memory", conf->name);
+	source_limit(in->source, &(struct source_limits){
+					 .bulk = threads / 2,
+					 .batch = conf->ops->get_batch ? SFS_BATCH_MAX : 1,
+					 .background = threads / 4 ? threads / 4 : 1,
+				 });
 	return 0;
 }
 

@@ -41,10 +41,10 @@ static bool given_up(struct flight *f)
 	return atomic_load(flight_cancelled(f)) || clock_boot() >= flight_deadline(f);
 }
 
-/* False: nobody would get the value any more. */
+/* False: nobody would get the value any more, or nobody asked for it. */
 static bool find_room(struct instance *in, struct flight *f)
 {
-	if (given_up(f))
+	if (given_up(f) || !flight_may_evict(f))
 		return false;
 	if (!store_make_room(in->store, SFS_VALUE_MAX))
 		nanosleep(&(struct timespec){.tv_nsec = ROOM_WAIT_NS}, NULL);
@@ -68,38 +68,46 @@ static int get(struct instance *in, struct flight *f, struct payload **ret, stru
 	return r;
 }
 
-static void get_end(struct get_job *j, struct payload *p, struct sfs_err *err)
+void get_end(struct instance *in, struct flight *f, struct payload *p, struct sfs_err *err)
 {
-	const char *name = flight_name(j->flight);
+	const char *name = flight_name(f);
 	char text[256];
 
 	if (!p)
-		err_prefix(err, "%s: get %s", j->in->conf.name,
+		err_prefix(err, "%s: get %s", in->conf.name,
 			text_escaped(text, sizeof(text), name, strlen(name)));
-	flight_done(j->flight, p, p ? NULL : err);
-	mem_free(j);
+	flight_done(f, p, p ? NULL : err);
+}
+
+void get_one(struct instance *in, struct flight *f)
+{
+	struct payload *p = NULL;
+	struct sfs_err err = {0};
+
+	if (get(in, f, &p, &err) < 0)
+		p = NULL;
+	get_end(in, f, p, &err);
 }
 
 static void get_run(struct job *job)
 {
 	struct get_job *j = (struct get_job *)job;
-	struct payload *p = NULL;
-	struct sfs_err err = {0};
 
-	if (get(j->in, j->flight, &p, &err) < 0)
-		p = NULL;
-	get_end(j, p, &err);
+	get_one(j->in, j->flight);
+	mem_free(j);
 }
 
 static void get_drop(struct job *job)
 {
+	struct get_job *j = (struct get_job *)job;
 	struct sfs_err err;
 
 	err_set(&err, ENODEV, "this source was closed");
-	get_end((struct get_job *)job, NULL, &err);
+	get_end(j->in, j->flight, NULL, &err);
+	mem_free(j);
 }
 
-static int refused(struct instance *in, int r, struct sfs_err *err)
+int get_refused(struct instance *in, int r, struct sfs_err *err)
 {
 	if (r == -EBUSY)
 		return err_set(err, EBUSY, "%s: %d fetches are waiting already; try again later",
@@ -125,7 +133,7 @@ static int get_start(void *arg, struct flight *f, struct sfs_err *err)
 	if (r == 0)
 		return 0;
 	mem_free(j);
-	return refused(in, r, err);
+	return get_refused(in, r, err);
 }
 
-const struct source_ops instance_source_ops = {.start = get_start};
+const struct source_ops instance_source_ops = {.start = get_start, .start_batch = batch_start};

@@ -32,6 +32,7 @@ struct instance {
 	int64_t timeout; /* seconds */
 	struct pool *gets, *lists;
 	atomic_bool stopping; /* also what running calls look at */
+	atomic_bool no_batch; /* ops->get_batch does not work here */
 
 	struct watch_sink sink;
 	pthread_t watch_thread;
@@ -48,6 +49,14 @@ struct instance {
 
 /* instance_get.c */
 extern const struct source_ops instance_source_ops;
+/* Fetches it and ends the flight. */
+void get_one(struct instance *in, struct flight *f);
+/* Ends the flight with a payload, or with `err`, which gets the names in front. */
+void get_end(struct instance *in, struct flight *f, struct payload *p, struct sfs_err *err);
+int get_refused(struct instance *in, int r, struct sfs_err *err); /* the sentence to pool_push() */
+
+/* instance_batch.c */
+int batch_start(void *arg, struct flight *const *v, size_t n, struct sfs_err *err);
 
 /* instance_list.c */
 /* Answers ENODEV to everybody who still waits; for the end. */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "core/core_hydrate.h"
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -181,6 +182,28 @@ static void cache_json(struct core *core, struct buf *out)
 	buf_char(out, '}');
 }
 
+static void hydration_json(struct core *core, struct buf *out)
+{
+	static const char *const modes[] = {
+		[HYDRATE_NONE] = "lazy", [HYDRATE_GLOBS] = "globs", [HYDRATE_ALL] = "all"};
+	struct buf problem = BUF_INIT(SFS_ERR_MAX);
+	struct hydrate_view v;
+	bool first = true;
+	core_hydrate_look(core, &v);
+	if (v.kept.missing)
+		core_hydrate_problem(core, &v.kept, &problem);
+	buf_char(out, '{');
+	add_text(out, &first, "mode", modes[v.mode]);
+	add_bool(out, &first, "running", v.kept.running);
+	add_number(out, &first, "done", (int64_t)v.kept.tried);
+	add_number(out, &first, "total", (int64_t)v.kept.total);
+	add_number(out, &first, "failed", (int64_t)v.kept.failed);
+	add_number(out, &first, "missing", (int64_t)v.kept.missing);
+	add_text(out, &first, "problem", v.kept.missing ? buf_text(&problem) : NULL);
+	buf_char(out, '}');
+	buf_clear(&problem);
+}
+
 /* Under note_lock. */
 static void errors_json(const struct core *core, struct buf *out)
 {
@@ -260,6 +283,8 @@ void status_json(struct core *core, struct buf *out)
 	memory_json(out);
 	buf_str(out, ",\n \"cache\":");
 	cache_json(core, out);
+	buf_str(out, ",\n \"hydration\":");
+	hydration_json(core, out);
 	buf_str(out, ",\n \"backends\":[");
 	for (size_t i = 0; i < v.n; i++) {
 		buf_str(out, i ? ",\n  " : "\n  ");
@@ -412,16 +437,6 @@ void status_metrics(struct core *core, struct buf *out)
 
 /* --- names --- */
 
-/* The dent that stands for a subject: its own, else a [map] name, else a key. */
-static const struct dent *face(const struct subject *s)
-{
-	const struct dent *best = s->shown;
-	for (const struct dent *d = s->shown; d; d = d->same_next)
-		if (!d->mapped && !dent_key(d))
-			best = d;
-	return best;
-}
-
 struct cached {
 	struct core *core;
 	struct buf *out;
@@ -440,7 +455,7 @@ static void add_name(struct cached *c, const struct entry_tag *tag, const char *
 {
 	core_lock(c->core);
 	const struct subject *s = tag ? tree_subject(&c->core->tree, tag->ci, name, false) : NULL;
-	const struct dent *d = s ? face(s) : NULL;
+	const struct dent *d = s ? core_face(s) : NULL;
 	text_to_arg(c->out, d ? d->path : name);
 	core_unlock(c->core);
 }
@@ -480,7 +495,7 @@ void status_ttls(struct core *core, struct buf *out)
 		if (!s->entry || !s->shown || !entry_ttl_is_set(s->entry))
 			continue;
 		entry_info(s->entry, &info);
-		text_to_arg(out, face(s)->path);
+		text_to_arg(out, core_face(s)->path);
 		buf_printf(out, " %" PRId64 "\n", info.ttl);
 	}
 	core_unlock(core);

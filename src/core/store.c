@@ -104,6 +104,9 @@ static void run_drops(struct outbox *box)
 static void deliver(struct store *s, struct outbox *box)
 {
 	run_events(s, box);
+	if (box->full && s->conf.full)
+		s->conf.full(s->conf.arg);
+	box->full = false;
 	run_drops(box);
 	run_waiters(box);
 	payload_unref(box->payload);
@@ -113,21 +116,58 @@ static void deliver(struct store *s, struct outbox *box)
 
 /* Hands one flight to its source. From here on it belongs to flight_done(), unless the source
  * refuses. */
-static void start_one(struct store *s, struct flight *f, struct outbox *box)
+static int call_start(struct source *src, struct flight **v, size_t n, struct sfs_err *err)
 {
-	struct source *src = f->source;
-	struct sfs_err err = {0};
-	int r = src->ops->start(src->arg, f, &err);
+	int r = n > 1 ? src->ops->start_batch(src->arg, v, n, err)
+		      : src->ops->start(src->arg, v[0], err);
 
-	if (r < 0 && !err.code)
-		err_errno(&err, -r, "%s: start a fetch", src->name);
+	if (r < 0 && !err->code)
+		err_errno(err, -r, "%s: start a fetch", src->name);
+	return r;
+}
+
+/* After the source was asked to start `f`, which is gone if it was not refused. What it set free
+ * comes before `rest`. */
+static struct flight *started(struct store *s, struct source *src, struct flight *f,
+	const struct sfs_err *refused, struct flight *rest)
+{
+	struct outbox box = {0};
+	struct flight *more, **end = &more;
+
 	store_lock(s);
-	if (r < 0)
-		flight_refuse(f, &err, box);
+	if (refused)
+		flight_refuse(f, refused, &box);
 	if (--src->starting == 0)
 		pthread_cond_broadcast(&src->idle);
 	source_release(src);
 	store_unlock(s);
+	more = box.start;
+	box.start = NULL;
+	while (*end)
+		end = &(*end)->next_start;
+	*end = rest;
+	deliver(s, &box);
+	return more;
+}
+
+/* Starts the first flight of the chain, with those behind it that belong to its group. Returns what
+ * is left to start. */
+static struct flight *start_first(struct store *s, struct flight *f)
+{
+	struct source *src = f->source; /* kept by each flight's call that is under way */
+	struct flight *v[SFS_BATCH_MAX];
+	struct sfs_err err = {0};
+	uint64_t group = f->group;
+	size_t n = 0;
+
+	do {
+		v[n++] = f;
+		f = f->next_start;
+	} while (f && group && f->group == group && n < SFS_BATCH_MAX);
+	int r = call_start(src, v, n, &err);
+	for (size_t i = 0; i < n; i++)
+		f = started(s, src, v[i], r < 0 ? &err : NULL, f);
+	return f;
 }
 
 /* A refused flight may set free the next one: a loop, so that a long queue costs no stack. */
@@ -139,23 +179,8 @@ void outbox_run(struct store *s, struct outbox *box)
 		log_warn("%s", box->slowed);
 	run_events(s, box);
 	box->start = NULL;
-	while (f) {
-		struct outbox more = {0};
-		struct flight *next = f->next_start;
-
-		start_one(s, f, &more);
-		f = next;
-		if (more.start) {
-			struct flight *last = more.start;
-
-			while (last->next_start)
-				last = last->next_start;
-			last->next_start = f;
-			f = more.start;
-		}
-		more.start = NULL;
-		deliver(s, &more);
-	}
+	while (f)
+		f = start_first(s, f);
 	deliver(s, box);
 }
 
@@ -174,6 +199,7 @@ static void evict(struct store *s, struct entry *e, struct outbox *box)
 	s->evictions++;
 	outbox_event(box, e, STORE_EVICTED, false);
 	entry_drop(e, box);
+	kept_evicted(e, box);
 }
 
 void store_trim(struct store *s)

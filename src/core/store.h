@@ -84,6 +84,9 @@ struct store_config {
 	/* The secret arena is full: give back what is held beyond need. Without locks; may be NULL.
 	 */
 	void (*pressure)(void *arg);
+	/* Hydration stopped because the values do not fit: see store_kept(). Without locks; may be
+	 * NULL. */
+	void (*full)(void *arg);
 	void *arg;
 };
 
@@ -94,12 +97,22 @@ void store_free(struct store *s);
 
 /* A source starts flights in other threads. `start` returns 0 and later calls flight_done() once
  * (never from inside start), or returns -errno (EBUSY: its queue is full) and does nothing. It is
- * called without locks. */
+ * called without locks. `start_batch`, where source_limits.batch is above 1, is the same for
+ * several flights of hydration at once: all or none. */
 struct source_ops {
 	int (*start)(void *arg, struct flight *f, struct sfs_err *err);
+	int (*start_batch)(
+		void *arg, struct flight *const *v, size_t n, struct sfs_err *err); /* or NULL */
 };
 int source_new(struct store *s, const char *name, const struct source_ops *ops, void *arg,
 	struct source **ret);
+/* How much of a source hydration may take at once; the rest is for readers. */
+struct source_limits {
+	unsigned bulk;	     /* fetches, or batches of fetches; at least 1 */
+	unsigned batch;	     /* flights that go to start_batch together, at most SFS_BATCH_MAX */
+	unsigned background; /* other fetches that nobody waits for */
+};
+void source_limit(struct source *src, const struct source_limits *limits); /* before any fetch */
 /* The source ends: running flights are abandoned (their waiters get ENODEV, flight_cancelled() is
  * set, flight_done() is still due), later fetches fail with ENODEV, values held are dropped. When
  * it returns `start` is not being called and never will be. */
@@ -126,6 +139,8 @@ const char *flight_name(const struct flight *f);
 const char *flight_version(const struct flight *f); /* NULL = current */
 int64_t flight_deadline(const struct flight *f);    /* boot time */
 const atomic_bool *flight_cancelled(const struct flight *f);
+/* Whether it is worth to drop values for this one: somebody waits for it, or it is no hydration. */
+bool flight_may_evict(const struct flight *f);
 /* Ends a flight: `p` (one reference, the only one, handed over) or `err` with a code, the other
  * NULL. Fills in the version where the source has none. From any thread, also long after the store
  * gave the flight up (a second after its deadline). */
@@ -235,6 +250,29 @@ bool store_make_room(struct store *s, size_t bytes);
 /* Bytes and number of values held, evictions so far. */
 void store_totals(
 	const struct store *s, size_t *ret_bytes, size_t *ret_values, uint64_t *ret_evictions);
+
+/*
+ * Hydration. A kept entry is fetched in the background if it has no value, by the store's timer,
+ * and fetched again ahead of the end of its TTL whether it was read or not; a transient failure is
+ * tried again with a back-off that grows to a minute, also when the value was lost meanwhile. Not
+ * fetched before somebody asks: what was purged; what failed for good, unless store_changed() says
+ * that it changed. The end of the last reference ends it. Nothing is dropped to make room for it:
+ * when a value does not fit, those that are missing stay so until a quarter of what is held has
+ * gone. Never calls back.
+ */
+void entry_keep(struct entry *e, bool keep);
+struct store_kept {
+	size_t total;	      /* kept entries whose TTL is not 0 */
+	size_t tried;	      /* of them: fetched or failed at least once, or purged */
+	size_t failed;	      /* without a value because the last fetch failed */
+	size_t missing;	      /* for which there is no room */
+	size_t missing_bytes; /* about */
+	bool running;	      /* some were not tried yet, and there is room */
+	bool full;
+	bool arena;	    /* full: secret memory is, not cache_bytes */
+	int64_t changed_at; /* boot time of the last progress; 0 = none yet */
+};
+void store_kept(const struct store *s, struct store_kept *ret);
 
 /* Due deadlines, expiries and refreshes; returns the boot time of the next one. The store's own
  * timer thread (store_start_timer()) calls it; tests with a fake clock call it themselves. */

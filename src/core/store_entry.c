@@ -101,6 +101,7 @@ static void entry_settle(struct entry *e)
 	struct source *src = e->source;
 	struct store *s = src->store;
 
+	kept_end(e);
 	if (worth_keeping(e)) {
 		entry_arm(e);
 		return;
@@ -221,18 +222,25 @@ void entry_reckon(struct entry *e)
 /* When the timer has something to do for the entry. */
 static int64_t next_due(const struct entry *e)
 {
+	bool under_way = flight_of(e) || e->queued;
+	int64_t next;
+
+	if (!e->payload && e->want)
+		return under_way || entry_ttl(e, NULL) == 0 ? CLOCK_NEVER : e->refresh_at;
 	if (!e->payload) /* the failure is forgotten, and if nothing else keeps the entry it goes */
 		return e->refs == 0 && e->failed && !e->user_set ? e->retry_at : CLOCK_NEVER;
-	if (!e->refreshed && e->refresh_at < e->expires)
-		return e->refresh_at;
+	next = entry_drop_at(e);
 	/* After a change the end of the flight tells what happened; it is not announced twice. */
-	if (!e->expired_sent && !(e->changed_at && flight_of(e)))
-		return e->expires;
-	return entry_drop_at(e);
+	if (!e->expired_sent && !(e->changed_at && under_way))
+		next = e->expires;
+	if (e->refreshed || (e->keep && under_way) || (!e->keep && e->refresh_at >= e->expires))
+		return next;
+	return e->refresh_at < next ? e->refresh_at : next;
 }
 
 void entry_arm(struct entry *e)
 {
+	kept_count(e);
 	timer_set(e->source->store, &e->timer, next_due(e));
 }
 
@@ -273,6 +281,7 @@ void entry_drop(struct entry *e, struct outbox *box)
 	s->values--;
 	box->drop[box->ndrop++] = e->payload;
 	e->payload = NULL;
+	kept_room(s);
 	entry_arm(e);
 }
 
@@ -292,12 +301,17 @@ static void lapse(struct entry *e, struct outbox *box)
 	outbox_event(box, e, STORE_EXPIRED, false);
 	entry_drop(e, box);
 	e->lapsed = true;
+	kept_lapsed(e);
 }
 
 static void refresh_due(struct entry *e, int64_t now, struct outbox *box)
 {
 	int64_t wait = e->source->health.backoff_until;
 
+	if (e->keep) {
+		kept_due(e, box);
+		return;
+	}
 	if (e->retry_at > wait)
 		wait = e->retry_at;
 	if (e->read && !flight_of(e) && now < wait) {
@@ -318,10 +332,12 @@ void entry_due(struct entry *e, struct outbox *box)
 		lapse(e, box);
 	} else if (e->payload && now >= e->expires && !e->expired_sent) {
 		e->expired_sent = true;
-		e->refreshed = true;
+		e->refreshed = !e->keep;
 		outbox_event(box, e, STORE_EXPIRED, false);
 	} else if (e->payload && now >= e->refresh_at && !e->refreshed) {
 		refresh_due(e, now, box);
+	} else if (!e->payload && e->want && now >= e->refresh_at) {
+		kept_due(e, box);
 	}
 	entry_arm(e);
 	entry_release(e);
@@ -334,6 +350,8 @@ static void ttl_changed(struct entry *e, struct outbox *box)
 {
 	if (e->payload && entry_ttl(e, e->payload) == 0)
 		lapse(e, box);
+	if (e->want && !e->flight && entry_ttl(e, NULL) != 0)
+		kept_due(e, box);
 	entry_reckon(e);
 	entry_arm(e);
 }

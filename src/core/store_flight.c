@@ -77,6 +77,8 @@ static void unhook(struct flight *f)
 		e->running--;
 	if (f->background)
 		f->source->background--;
+	if (f->state == FLIGHT_RUNNING && f->bulk)
+		f->source->bulk--;
 	if (e->flight == f)
 		e->flight = NULL;
 	set_state(f, FLIGHT_ABANDONED);
@@ -99,9 +101,11 @@ static void run(struct flight *f, struct outbox *box)
 	struct source *src = f->source;
 
 	set_state(f, FLIGHT_RUNNING);
-	f->background = !f->waiters;
+	f->background = !f->waiters && !f->bulk;
 	if (f->background)
 		src->background++;
+	if (f->bulk)
+		src->bulk++;
 	if (!f->nocache)
 		f->entry->running++;
 	f->seq = ++s->flights;
@@ -132,7 +136,7 @@ void flight_launch(struct flight *f, struct outbox *box)
 		rate_leave(w);
 	if (!f->nocache && f->entry->running >= STORE_RUNNING_MAX)
 		set_state(f, FLIGHT_BLOCKED);
-	else if (!f->waiters && f->source->background >= STORE_BACKGROUND_MAX)
+	else if (!f->waiters && !f->bulk && f->source->background >= f->source->limits.background)
 		set_state(f, FLIGHT_QUEUED);
 	else
 		run(f, box);
@@ -150,6 +154,11 @@ void flight_background(struct entry *e, struct outbox *box)
 
 	if (flight_of(e) || e->source->detached)
 		return;
+	if (!f && e->keep) {
+		kept_queue(e, true);
+		kept_pump(e->source, box);
+		return;
+	}
 	if (!f)
 		f = flight_new(e, false);
 	if (f)
@@ -176,8 +185,9 @@ static void launch_next(struct source *src, struct entry *e, struct outbox *box)
 		return;
 	if (e->flight && e->flight->state == FLIGHT_BLOCKED)
 		flight_launch(e->flight, box);
-	if (src->queued && src->background < STORE_BACKGROUND_MAX)
+	if (src->queued && src->background < src->limits.background)
 		run(src->queued, box);
+	kept_pump(src, box);
 }
 
 void flight_supersede(struct entry *e)
@@ -247,8 +257,17 @@ static void keep(struct flight *f, struct payload *p, uint64_t print, struct out
 	} else {
 		entry_hold(e, p, box);
 	}
+	kept_well(e);
 	box->payload = p;
 	outbox_event(box, e, first ? STORE_FETCHED : same ? STORE_REFRESHED : STORE_ROTATED, false);
+}
+
+/* Nobody waits for it and there is no room: as if it had not been asked for. */
+static void drop_unfit(struct flight *f, struct payload *p, struct outbox *box)
+{
+	f->entry->floor = f->seq;
+	kept_unfit(f->entry);
+	box->payload = p;
 }
 
 static void succeed(struct flight *f, struct payload *p, uint64_t print, struct outbox *box)
@@ -264,6 +283,8 @@ static void succeed(struct flight *f, struct payload *p, uint64_t print, struct 
 		box->payload = p;
 	else if (is_older(f, p, p->fetched_boot))
 		keep_newer(f, p, box);
+	else if (!kept_fits(f, p, box))
+		drop_unfit(f, p, box);
 	else
 		keep(f, p, print, box);
 }
@@ -325,9 +346,16 @@ static void fail(struct flight *f, const struct sfs_err *err, struct outbox *box
 {
 	if (atomic_load(&f->cancelled) && f->nocache)
 		return; /* its reader went away: says nothing about the source */
-	source_failed(f->source, err);
-	if (!f->nocache && f->seq >= f->entry->floor)
+	if (!f->group || f->group != f->source->failed_group)
+		source_failed(f->source, err);
+	else /* what came together counts once against the source */
+		f->source->health.failures++;
+	if (f->group)
+		f->source->failed_group = f->group;
+	if (!f->nocache && f->seq >= f->entry->floor) {
 		remember(f->entry, err, box);
+		kept_failed(f, err->code, box);
+	}
 	offer_stale(f, err->code, box);
 }
 
@@ -372,6 +400,8 @@ void flight_refuse(struct flight *f, const struct sfs_err *err, struct outbox *b
 	if (f->state != FLIGHT_ABANDONED) {
 		if (!f->source->detached)
 			offer_stale(f, err->code, box);
+		if (f->bulk)
+			kept_refused(f->entry);
 		land(f, box);
 	}
 	source_release(f->source);
@@ -446,6 +476,16 @@ const atomic_bool *flight_cancelled(const struct flight *f)
 	return &f->cancelled;
 }
 
+bool flight_may_evict(const struct flight *f)
+{
+	bool may;
+
+	store_lock(f->store);
+	may = !f->bulk || f->waiters;
+	store_unlock(f->store);
+	return may;
+}
+
 /* --- invalidation --- */
 
 /* A flight that has not started and nobody waits for has no purpose after a purge. */
@@ -464,6 +504,7 @@ void store_purge(struct store *s, struct entry *e)
 	store_lock(s);
 	flight_supersede(e);
 	cancel_idle(e);
+	kept_forget(e);
 	entry_drop(e, &box);
 	e->failed = e->lapsed = false;
 	e->fails = 0;
@@ -482,14 +523,16 @@ void store_changed(struct store *s, struct entry *e)
 	store_lock(s);
 	if (!e->payload || !e->payload->immutable) {
 		flight_supersede(e);
+		e->want = e->want || (e->keep && e->failed && !e->payload);
 		e->failed = e->failed && e->payload;
 		e->fails = 0;
 		e->retry_at = 0;
 		if (e->payload) {
 			e->changed_at = now;
 			entry_reckon(e);
-			flight_background(e, &box);
 		}
+		if (e->payload || e->want)
+			flight_background(e, &box);
 		entry_arm(e);
 	}
 	store_unlock(s);

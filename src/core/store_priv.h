@@ -25,13 +25,15 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#define STORE_BACKGROUND_MAX 4 /* flights of one source that nobody waits for; half its threads */
-#define STORE_RUNNING_MAX    2 /* flights of one entry: a superseded one and its successor */
-#define STORE_GRACE	     NSEC_PER_SEC /* after its deadline a flight is given up */
+#define STORE_BACKGROUND_MAX \
+	4		    /* flights of one source that nobody waits for, if it sets no limits */
+#define STORE_KEPT_BITS	  5 /* of store.kept */
+#define STORE_RUNNING_MAX 2 /* flights of one entry: a superseded one and its successor */
+#define STORE_GRACE	  NSEC_PER_SEC /* after its deadline a flight is given up */
 
 #define STORE_RATE_BURST (10 * NSEC_PER_SEC) /* as many flights at once as in that time */
 
-enum timer_kind { TIMER_WAITER = 1, TIMER_ENTRY, TIMER_FLIGHT, TIMER_BUCKET };
+enum timer_kind { TIMER_WAITER = 1, TIMER_ENTRY, TIMER_FLIGHT, TIMER_BUCKET, TIMER_SOURCE };
 
 struct store {
 	pthread_mutex_t lock;
@@ -45,6 +47,13 @@ struct store {
 	uint64_t evictions;
 	uint64_t flights; /* start number of the newest flight */
 	uint64_t serials; /* newest serial */
+	uint64_t groups;  /* newest group of bulk flights */
+
+	size_t kept[STORE_KEPT_BITS]; /* how many entries have each enum kept_bit */
+	int64_t kept_at;
+	bool full, full_arena; /* hydration waits for room; it is the arena that is full */
+	size_t full_at;	       /* bytes held when it became so */
+	uint64_t arena_failed; /* secret_stats().failed when it was last looked at */
 
 	struct heap timers;
 	int64_t sleep_until; /* of the timer thread */
@@ -64,6 +73,12 @@ struct source {
 	bool detached;
 	struct flight *running, *queued, *blocked, *delayed;
 	unsigned background; /* running flights that nobody waited for when they started */
+	unsigned bulk;	     /* running flights of hydration */
+	struct source_limits limits;
+	struct entry *renews, *wants; /* queues of store_keep.c */
+	struct heap_node timer;	      /* when hydration goes on */
+	int64_t pause_until;	      /* and not before; 0 = no pause */
+	uint64_t failed_group;	      /* of which one failure was counted */
 	unsigned fails;
 	struct source_health health;
 	uint32_t rate;		/* flights a second and user; 0 = no limit */
@@ -106,6 +121,8 @@ struct flight {
 	uint64_t seq;	 /* start number */
 	bool nocache;	 /* FETCH_NOCACHE */
 	bool background; /* counted in source.background */
+	bool bulk;	 /* of hydration; counted in source.bulk */
+	uint64_t group;	 /* those with the same go to the source together; 0 = alone */
 	bool asked;	 /* somebody said FETCH_REFRESH */
 	const char *version;
 	int64_t deadline;
@@ -115,7 +132,8 @@ struct flight {
 
 struct entry {
 	UT_hash_handle hh;
-	struct entry *prev, *next; /* in store.lru */
+	struct entry *prev, *next;	     /* in store.lru */
+	struct entry *want_prev, *want_next; /* in a queue of store_keep.c */
 	struct heap_node timer;
 	struct payload *payload; /* the value held, a reference */
 	struct flight *flight;	 /* the one that readers join */
@@ -124,7 +142,7 @@ struct entry {
 	int64_t fetched_boot,
 		fetched_wall; /* last success, also when its value was not kept; 0 = never */
 	int64_t expires;      /* with a value */
-	int64_t refresh_at;   /* with a value */
+	int64_t refresh_at;   /* with a value; without: when a wanted one is tried again */
 	int64_t retry_at;     /* end of the back-off */
 	int64_t changed_at;   /* the source reported a change; 0 = a fetch has ended since */
 	int64_t older_since;  /* first answer with an older version; 0 = none */
@@ -147,6 +165,12 @@ struct entry {
 	bool refreshed : 1;    /* the timer at refresh_at has run */
 	bool expired_sent : 1; /* STORE_EXPIRED */
 	bool in_lru : 1;
+	bool keep : 1;	   /* entry_keep() */
+	bool want : 1;	   /* to be fetched though nobody asks: it has no value */
+	bool tried : 1;	   /* since it is kept */
+	bool queued : 1;   /* in a queue of its source */
+	bool renewing : 1; /* that queue is `renews` */
+	uint8_t counted;   /* enum kept_bit, as counted in store.kept */
 	/* The hash key: bytes of `source`, name, NUL, and the version if there is one. */
 	struct source *source; /* a reference */
 	char key[];
@@ -168,6 +192,7 @@ struct outbox {
 	unsigned ndrop;
 	struct flight *start; /* chained by next_start */
 	char slowed[256];     /* for the log: a user begins to be slowed down; "" = nothing */
+	bool full;	      /* store_config.full is due */
 };
 
 static inline void store_lock(struct store *s)
@@ -228,6 +253,25 @@ void flight_forget(struct flight *f);
 void flight_delay(struct flight *f);
 /* The entry's flight, unless that is delayed: NULL if nothing is under way. */
 struct flight *flight_of(const struct entry *e);
+
+/* store_keep.c: under the lock */
+void kept_count(struct entry *e); /* after any change of what store.kept counts */
+/* Whether what a flight of hydration brought may be held; hydration stops if not. */
+bool kept_fits(struct flight *f, const struct payload *p, struct outbox *box);
+void kept_unfit(struct entry *e);			/* it waits for room */
+void kept_evicted(struct entry *e, struct outbox *box); /* it lost its value for room */
+void kept_room(struct store *s);			/* a value was dropped */
+void kept_queue(struct entry *e, bool front);
+void kept_unqueue(struct entry *e);
+void kept_detach(struct source *src);			/* empties the queues */
+void kept_pump(struct source *src, struct outbox *box); /* starts what may start */
+void kept_refused(struct entry *e);			/* the source did not take its flight */
+void kept_failed(struct flight *f, int code, struct outbox *box);
+void kept_well(struct entry *e);   /* a fetch ended well */
+void kept_lapsed(struct entry *e); /* its value was dropped because its time was over */
+void kept_forget(struct entry *e); /* purged */
+void kept_due(struct entry *e, struct outbox *box);
+void kept_end(struct entry *e);
 
 /* store_fetch.c: under the lock */
 void waiter_take(struct waiter *w, struct outbox *box); /* from its flight into the outbox */

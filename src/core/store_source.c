@@ -4,6 +4,13 @@
 #include <assert.h>
 #include <errno.h>
 
+static void free_source(struct source *src)
+{
+	pthread_cond_destroy(&src->idle);
+	mem_free(src->name);
+	mem_free(src);
+}
+
 int source_new(struct store *s, const char *name, const struct source_ops *ops, void *arg,
 	struct source **ret)
 {
@@ -21,9 +28,18 @@ int source_new(struct store *s, const char *name, const struct source_ops *ops, 
 	src->ops = ops;
 	src->arg = arg;
 	src->refs = 1;
+	src->limits = (struct source_limits){
+		.bulk = STORE_BACKGROUND_MAX, .batch = 1, .background = STORE_BACKGROUND_MAX};
+	src->timer.kind = TIMER_SOURCE;
 	store_lock(s);
-	DL_APPEND(s->sources, src);
+	int r = heap_reserve(&s->timers);
+	if (r == 0)
+		DL_APPEND(s->sources, src);
 	store_unlock(s);
+	if (r < 0) {
+		free_source(src);
+		return r;
+	}
 	*ret = src;
 	return 0;
 }
@@ -34,10 +50,10 @@ void source_release(struct source *src)
 	if (--src->refs > 0)
 		return;
 	rate_clear(src);
+	heap_remove(&src->store->timers, &src->timer);
+	heap_unreserve(&src->store->timers);
 	DL_DELETE(src->store->sources, src);
-	pthread_cond_destroy(&src->idle);
-	mem_free(src->name);
-	mem_free(src);
+	free_source(src);
 }
 
 void source_unref(struct source *src)
@@ -101,6 +117,7 @@ void source_detach(struct source *src)
 	err_set(&err, ENODEV, "%s: this source was closed", src->name);
 	store_lock(s);
 	src->detached = true;
+	kept_detach(src);
 	while (src->starting > 0)
 		pthread_cond_wait(&src->idle, &s->lock);
 	store_unlock(s);

@@ -32,7 +32,7 @@ void timer_set(struct store *s, struct heap_node *n, int64_t when)
 
 #define container(node, type) ((type *)(void *)((char *)(node)-offsetof(type, timer)))
 
-static void fire(struct heap_node *n, struct outbox *box)
+static void fire(struct store *s, struct heap_node *n, struct outbox *box)
 {
 	switch ((enum timer_kind)n->kind) {
 	case TIMER_WAITER:
@@ -46,6 +46,10 @@ static void fire(struct heap_node *n, struct outbox *box)
 		break;
 	case TIMER_BUCKET:
 		rate_due(container(n, struct bucket), box);
+		break;
+	case TIMER_SOURCE:
+		heap_remove(&s->timers, n);
+		kept_pump(container(n, struct source), box);
 		break;
 	}
 }
@@ -65,7 +69,7 @@ int64_t store_run_timers(struct store *s)
 			n = NULL;
 		}
 		if (n)
-			fire(n, &box);
+			fire(s, n, &box);
 		else
 			s->sleep_until = next;
 		store_unlock(s);
