@@ -144,6 +144,13 @@ static int no_such(const struct file_state *st, struct sfs_err *err)
 	return err_set(err, ENOENT, "%s has no entry of this name", st->path);
 }
 
+static int get_entry(struct file_state *st, const struct file_doc *doc, const char *name,
+	struct payload **ret, struct sfs_err *err)
+{
+	const struct file_entry *e = doc_find(doc, name);
+	return e ? doc_payload(doc, e, st->env->env, ret, err) : no_such(st, err);
+}
+
 static int file_get(void *state, const struct call *call, const struct get_request *rq,
 	struct payload **ret, struct sfs_err *err)
 {
@@ -157,8 +164,25 @@ static int file_get(void *state, const struct call *call, const struct get_reque
 	int rc = file_current(st, &doc, err);
 	if (rc)
 		return rc;
-	const struct file_entry *e = doc_find(doc, rq->name);
-	rc = e ? doc_payload(doc, e, st->env->env, ret, err) : no_such(st, err);
+	rc = get_entry(st, doc, rq->name, ret, err);
+	doc_unref(doc);
+	return rc;
+}
+
+/* The source is looked at once for all of them. */
+static int file_get_batch(void *state, const struct call *call, const char *const *names, size_t n,
+	struct payload **ret, struct sfs_err *errs, struct sfs_err *err)
+{
+	struct file_state *st = state;
+	struct file_doc *doc = NULL;
+	(void)call;
+	int rc = st->tree ? 0 : file_current(st, &doc, err);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		if (st->tree)
+			tree_get(st, names[i], &ret[i], &errs[i]);
+		else
+			get_entry(st, doc, names[i], &ret[i], &errs[i]);
+	}
 	doc_unref(doc);
 	return rc;
 }
@@ -234,6 +258,7 @@ const struct backend_ops file_backend = {
 	.list = file_list,
 	.get = file_get,
 	.close = file_close,
+	.get_batch = file_get_batch,
 	.describe = file_describe,
 	.watch = file_watch,
 };

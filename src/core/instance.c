@@ -82,6 +82,19 @@ static int check_ops(const struct backend_conf *conf, struct sfs_err *err)
 		ops->name, lacks);
 }
 
+/* From a local source each fetch is so short that handing it to a thread costs more; so a thread
+ * gets several, also where there is no get_batch. */
+static void set_limits(struct instance *in, unsigned threads)
+{
+	const struct backend_ops *ops = in->conf.ops;
+	bool several = ops->get_batch || ops->flags & BACKEND_LOCAL;
+	const struct source_limits limits = {.bulk = threads / 2,
+		.batch = several ? SFS_BATCH_MAX : 1,
+		.background = threads / 4 ? threads / 4 : 1};
+
+	source_limit(in->source, &limits);
+}
+
 /* Everything but the back end itself. */
 static int set_up(struct instance *in, const struct backend_conf *conf, struct sfs_err *err)
 {
@@ -96,11 +109,7 @@ static int set_up(struct instance *in, const struct backend_conf *conf, struct s
 		pool_new("sfs-list", INSTANCE_LIST_THREADS, SFS_QUEUE_MAX, &in->lists) < 0 ||
 		source_new(in->store, conf->name, &instance_source_ops, in, &in->source) < 0)
 		return err_set(err, ENOMEM, "%s: out of memory", conf->name);
-	source_limit(in->source, &(struct source_limits){
-					 .bulk = threads / 2,
-					 .batch = conf->ops->get_batch ? SFS_BATCH_MAX : 1,
-					 .background = threads / 4 ? threads / 4 : 1,
-				 });
+	set_limits(in, threads);
 	return 0;
 }
 

@@ -113,7 +113,8 @@ static void fetch(const struct batch_job *j, struct batch *b)
 static void batch_run(struct job *job)
 {
 	struct batch_job *j = (struct batch_job *)job;
-	struct batch *b = atomic_load(&j->in->no_batch) ? NULL : mem_calloc(1, sizeof(*b));
+	bool can = j->in->conf.ops->get_batch && !atomic_load(&j->in->no_batch);
+	struct batch *b = can ? mem_calloc(1, sizeof(*b)) : NULL;
 
 	if (b)
 		fetch(j, b);

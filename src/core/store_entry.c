@@ -222,7 +222,7 @@ void entry_reckon(struct entry *e)
 /* When the timer has something to do for the entry. */
 static int64_t next_due(const struct entry *e)
 {
-	bool under_way = flight_of(e) || e->queued;
+	bool under_way = flight_of(e) || e->queued || e->source->detached;
 	int64_t next;
 
 	if (!e->payload && e->want)

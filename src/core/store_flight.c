@@ -115,7 +115,7 @@ static void run(struct flight *f, struct outbox *box)
 	src->health.fetches++;
 	src->starting++;
 	src->refs++;
-	LL_PREPEND2(box->start, f, next_start);
+	LL_APPEND2(box->start, f, next_start);
 }
 
 void flight_delay(struct flight *f)

@@ -188,7 +188,7 @@ void kept_detach(struct source *src)
 
 static bool needs_fetch(const struct entry *e, int64_t now)
 {
-	if (e->flight)
+	if (flight_of(e))
 		return false;
 	if (!e->payload)
 		return e->keep && e->want && entry_ttl(e, NULL) != 0;
@@ -231,14 +231,15 @@ static bool start_some(struct source *src, unsigned n, struct outbox *box)
 
 	while (started < n) {
 		struct entry *e = next_entry(src);
-		struct flight *f = e ? flight_new(e, false) : NULL;
+		bool delayed = e && e->flight; /* readers wait with it, for a token: no more */
+		struct flight *f = delayed ? e->flight : e ? flight_new(e, false) : NULL;
 
 		if (e && !f)
 			kept_refused(e);
 		if (!f)
 			return false;
-		f->bulk = true;
-		f->group = group;
+		f->bulk = !delayed;
+		f->group = delayed ? 0 : group;
 		flight_launch(f, box);
 		started++;
 	}
@@ -280,7 +281,10 @@ static void kept_later(struct entry *e)
 
 void kept_refused(struct entry *e)
 {
-	e->source->pause_until = clock_boot() + REFUSED_PAUSE;
+	struct source *src = e->source;
+
+	src->pause_until = clock_boot() + REFUSED_PAUSE;
+	timer_set(src->store, &src->timer, src->pause_until);
 	if (e->payload || e->want)
 		kept_queue(e, true);
 }
@@ -294,7 +298,8 @@ void kept_failed(struct flight *f, int code, struct outbox *box)
 	if (!e->keep)
 		return;
 	secret_stats(&st);
-	if (code == ENOMEM && f->bulk && !e->payload && st.failed != s->arena_failed) {
+	if (code == ENOMEM && f->bulk && !e->payload &&
+		(s->full || st.failed != s->arena_failed)) {
 		s->arena_failed = st.failed;
 		set_full(s, true, box);
 		kept_unfit(e);
@@ -360,7 +365,7 @@ static void begin(struct entry *e)
 	e->tried = e->payload;
 	e->want = !e->payload;
 	e->refreshed = false; /* nobody read it, so it was not */
-	if (!e->payload && !e->flight) {
+	if (!e->payload && !flight_of(e)) {
 		kept_queue(e, false);
 		timer_set(e->source->store, &e->source->timer, clock_boot());
 	}
