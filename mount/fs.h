@@ -22,6 +22,7 @@
 struct inodes;
 struct parks;
 struct audit;
+struct onchange;
 struct renamer;
 struct jobs;
 
@@ -30,9 +31,10 @@ struct fs {
 	struct fuse_session *se;
 	struct inodes *inodes;
 	struct parks *parks;
-	struct renamer *renamer; /* renamer.h */
-	struct jobs *notifier;	 /* the only thread that sends notifications */
-	struct jobs *asker;	 /* asks the holder what may take a moment */
+	struct renamer *renamer;   /* renamer.h */
+	struct jobs *notifier;	   /* the only thread that sends notifications */
+	struct jobs *asker;	   /* asks the holder what may take a moment */
+	struct onchange *onchange; /* onchange.h; NULL without a command */
 	struct hold_client *hold;
 	struct audit *audit; /* NULL: no audit= */
 	bool no_open;	 /* hydrated mode: the kernel sends no OPEN, content stands at the inode */

@@ -120,6 +120,8 @@ int main(int argc, char **argv)
 	struct sfs_err err = {0};
 	if (argc > 1 && strcmp(argv[1], "renamer") == 0) /* not for people: see holder_child.h */
 		_exit(renamer_main(argc, argv));
+	if (argc > 1 && strcmp(argv[1], "spawner") == 0)
+		_exit(spawner_main(argc, argv));
 	open_stdio();
 	settle();
 	log_open("secretfs-holder", false, LOG_LEVEL_INFO);

@@ -30,11 +30,13 @@ struct holder_opts {
 	size_t nallow;
 	const char **env; /* owned array */
 	size_t nenv;
-	const char *log;   /* "stderr", "syslog" or an absolute path */
-	const char *audit; /* "syslog", an absolute path, or NULL */
-	int ready_fd;	   /* -1 = none: in the foreground */
-	uint64_t memlock;  /* bytes for the worker, 0 = as it is */
-	char **worker;	   /* its command line, NULL-terminated */
+	const char *log;	      /* "stderr", "syslog" or an absolute path */
+	const char *audit;	      /* "syslog", an absolute path, or NULL */
+	int ready_fd;		      /* -1 = none: in the foreground */
+	uint64_t memlock;	      /* bytes for the worker, 0 = as it is */
+	const char *on_change, *home; /* the command, NULL = none; HOME of its environment */
+	uint64_t change_delay, change_timeout; /* seconds */
+	char **worker;			       /* its command line, NULL-terminated */
 	int nworker;
 };
 
@@ -70,8 +72,6 @@ void holder_mount_clear(struct holder_mount *m);
  * says so there with HOLD_FAILED. */
 int holder_spawn(const struct holder_opts *o, const struct holder_mount *m, int log_fd,
 	int renamer_fd, pid_t *ret_pid, int *ret_sock, struct sfs_err *err);
-/* "was killed by signal 9 (KILL)" of a wait status, into `out`, which it returns. */
-const char *holder_how_it_ended(int status, char *out, size_t size);
 
 /* Opens things for the worker in a thread of its own, because a file system may take its time. */
 struct holder_server;

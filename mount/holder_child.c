@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define ASIDE 10 /* above all numbers that are wanted */
@@ -43,6 +45,16 @@ int child_spawn(char **argv, int log_fd, int sock, pid_t *ret_pid, struct sfs_er
 		run_child(argv, log_fd, sock, parent);
 	*ret_pid = pid;
 	return 0;
+}
+
+const char *child_how_it_ended(int status, char *out, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(out, size, "was killed by signal %d (%s)", WTERMSIG(status),
+			sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+	else
+		snprintf(out, size, "ended with exit code %d", WEXITSTATUS(status));
+	return out;
 }
 
 void child_keep_leash(pid_t parent)

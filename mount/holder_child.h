@@ -13,6 +13,7 @@
 #define SFS_MOUNT_HOLDER_CHILD_H
 
 #include "base/err.h"
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -33,6 +34,9 @@ int child_begin(int argc, char **argv, int nargs, const char *name, uint32_t *re
 	pid_t *ret_parent, struct sfs_err *err);
 /* After a change of credentials, which takes the parent-death signal off. */
 void child_keep_leash(pid_t parent);
+
+/* "was killed by signal 9 (KILL)" of a wait status, into `out`, which it returns. */
+const char *child_how_it_ended(int status, char *out, size_t size);
 
 /* What main() does for these words; the exit codes. */
 int renamer_main(int argc, char **argv);

@@ -26,8 +26,8 @@
 #define ARGS	     11
 
 struct helper {
-	char *argv[ARGS]; /* borrowed, but for the numbers below */
-	char generation_text[12];
+	char *argv[ARGS];	  /* borrowed, but for the numbers below */
+	char generation_text[12]; /* argv[CHILD_ARG_GENERATION] */
 	uint32_t generation;
 	int end; /* its end of the socket; owned */
 	pid_t pid;
@@ -40,6 +40,7 @@ struct helpers {
 	int log_fd;	  /* borrowed */
 	int spawner_sock; /* our end of the spawner's socket; owned; -1 without commands */
 	bool lost;	  /* the spawner's socket was full: it has to be told so */
+	bool told;	  /* it got lines */
 	char device[24], id[12], unique[24], delay[24], timeout[24];
 };
 
@@ -82,7 +83,7 @@ static void say_ended(const struct helper *h, pid_t pid, int status)
 	char how[64];
 	if (log_due(&rate))
 		log_warn("the %s (process %d) %s; it is started again", h->argv[CHILD_ARG_WORD],
-			(int)pid, holder_how_it_ended(status, how, sizeof(how)));
+			(int)pid, child_how_it_ended(status, how, sizeof(how)));
 }
 
 /* 0 = it lives (or there is none), 1 = it ended and will be started again, -1 = it never will. */
@@ -93,8 +94,11 @@ static int helper_reap(struct helper *h)
 		return 0;
 	pid_t pid = h->pid;
 	h->pid = 0;
+	h->start_at = CLOCK_NEVER;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_UNABLE)
 		return -1; /* it has said why */
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0; /* whom it served has hung up */
 	say_ended(h, pid, status);
 	pause_before_next(h);
 	return 1;
@@ -156,6 +160,70 @@ void helpers_stop_renamer(struct helpers *h)
 	helper_await(&h->renamer, RENAMER_MS);
 }
 
+/* ---- the spawner ---- */
+
+static void send_lines(struct helpers *h, const struct hold_msg *m)
+{
+	if (hold_send(h->spawner_sock, m, -1) == -EAGAIN)
+		h->lost = true;
+	else
+		h->told = true;
+}
+
+/* When lines may have been lost: the command is to look at everything. */
+static void send_all(struct helpers *h)
+{
+	static const struct hold_msg all = {
+		.type = HOLD_CHANGED, .len = sizeof("changed *\n") - 1, .text = "changed *\n"};
+	h->lost = false;
+	send_lines(h, &all);
+}
+
+static void start_spawner(struct helpers *h)
+{
+	if (helper_start(&h->spawner, h->log_fd) && h->told)
+		send_all(h); /* what its predecessor still had */
+}
+
+/* What the lines say is the spawner's to check. */
+static void pass_lines(struct helpers *h, const struct hold_msg *m)
+{
+	static struct log_rate rate = LOG_RATE(60);
+	if (m->code == 0 && h->spawner_sock >= 0)
+		send_lines(h, m);
+	else if (log_due(&rate))
+		log_warn("the worker asked for a command that was not fixed at mount (number %d)",
+			(int)m->code);
+}
+
+struct pollfd helpers_poll(const struct helpers *h)
+{
+	return (struct pollfd){.fd = h->lost ? h->spawner_sock : -1, .events = POLLOUT};
+}
+
+void helpers_polled(struct helpers *h)
+{
+	if (h->lost)
+		send_all(h);
+}
+
+void helpers_stop_spawner(struct helpers *h)
+{
+	const struct hold_msg stop = {.type = HOLD_STOP};
+	h->spawner.start_at = CLOCK_NEVER;
+	h->lost = false;
+	if (h->spawner.pid && hold_send(h->spawner_sock, &stop, -1) < 0)
+		kill(h->spawner.pid, SIGKILL);
+}
+
+void helpers_await_spawner(struct helpers *h)
+{
+	if (helper_await(&h->spawner, SPAWNER_MS))
+		return;
+	kill(h->spawner.pid, SIGKILL);
+	helper_await(&h->spawner, RENAMER_MS);
+}
+
 /* ---- both ---- */
 
 static int make_pair(int *ret_ours, int *ret_theirs)
@@ -168,35 +236,74 @@ static int make_pair(int *ret_ours, int *ret_theirs)
 	return 0;
 }
 
-static void describe(struct helpers *h, const struct holder_opts *o, const struct holder_mount *m)
+static char program[] = "secretfs-holder";
+
+static char *log_word(const struct holder_opts *o)
 {
-	static char program[] = "secretfs-holder", word[] = "renamer";
 	static char to_syslog[] = "syslog", to_stderr[] = "stderr";
-	char *log = strcmp(o->log, "syslog") == 0 ? to_syslog : to_stderr;
+	return strcmp(o->log, "syslog") == 0 ? to_syslog : to_stderr;
+}
+
+static void describe_renamer(
+	struct helpers *h, const struct holder_opts *o, const struct holder_mount *m)
+{
+	static char word[] = "renamer";
 	snprintf(h->device, sizeof(h->device), "%u:%u", major(m->dev), minor(m->dev));
 	snprintf(h->id, sizeof(h->id), "%d", m->id);
 	snprintf(h->unique, sizeof(h->unique), "%" PRIu64, m->unique);
-	char *const renamer[ARGS] = {program, word, h->renamer.generation_text, log, m->point,
+	char *const argv[ARGS] = {program, word, h->renamer.generation_text, log_word(o), m->point,
 		h->device, h->id, h->unique};
-	memcpy(h->renamer.argv, renamer, sizeof(renamer));
+	memcpy(h->renamer.argv, argv, sizeof(argv));
+}
+
+/* execve(2) wants strings that it does not change to be changeable. */
+static char *plain(const char *s)
+{
+	return (char *)(uintptr_t)s;
+}
+
+static void describe_spawner(
+	struct helpers *h, const struct holder_opts *o, const struct holder_mount *m)
+{
+	static char word[] = "spawner";
+	snprintf(h->delay, sizeof(h->delay), "%" PRIu64, o->change_delay);
+	snprintf(h->timeout, sizeof(h->timeout), "%" PRIu64, o->change_timeout);
+	char *const argv[ARGS] = {program, word, h->spawner.generation_text, log_word(o), m->point,
+		plain(m->source), plain(o->home), h->delay, plain(o->on_change), h->timeout};
+	memcpy(h->spawner.argv, argv, sizeof(argv));
+}
+
+static int make_sockets(struct helpers *h, bool spawner, int *ret_worker_end)
+{
+	int r = make_pair(ret_worker_end, &h->renamer.end);
+	if (r == 0 && spawner)
+		r = make_pair(&h->spawner_sock, &h->spawner.end);
+	if (r == 0 && spawner && fcntl(h->spawner_sock, F_SETFL, O_NONBLOCK) < 0)
+		r = -errno;
+	return r;
 }
 
 int helpers_new(const struct holder_opts *o, const struct holder_mount *m, int log_fd,
 	struct helpers **ret, int *ret_worker_end, struct sfs_err *err)
 {
 	struct helpers *h = mem_calloc(1, sizeof(*h));
+	_cleanup_close_ int worker_end = -1;
 	if (!h)
 		return err_set(err, ENOMEM, "start the holder's helpers: no memory");
 	h->log_fd = log_fd;
-	h->spawner_sock = h->spawner.end = -1;
-	h->spawner.start_at = CLOCK_NEVER;
-	int r = make_pair(ret_worker_end, &h->renamer.end);
+	h->renamer.end = h->spawner_sock = h->spawner.end = -1;
+	int r = make_sockets(h, o->on_change != NULL, &worker_end);
 	if (r < 0) {
-		mem_free(h);
+		helpers_free(h);
 		return err_errno(err, -r, "start the holder's helpers");
 	}
-	describe(h, o, m);
+	describe_renamer(h, o, m);
+	if (o->on_change)
+		describe_spawner(h, o, m);
+	else
+		h->spawner.start_at = CLOCK_NEVER;
 	*ret = h;
+	*ret_worker_end = take_fd(worker_end);
 	return 0;
 }
 
@@ -204,7 +311,8 @@ void helpers_free(struct helpers *h)
 {
 	if (!h)
 		return;
-	close(h->renamer.end);
+	if (h->renamer.end >= 0)
+		close(h->renamer.end);
 	if (h->spawner.end >= 0)
 		close(h->spawner.end);
 	if (h->spawner_sock >= 0)
@@ -215,6 +323,7 @@ void helpers_free(struct helpers *h)
 void helpers_tick(struct helpers *h)
 {
 	start_renamer(h);
+	start_spawner(h);
 }
 
 int64_t helpers_next(const struct helpers *h)
@@ -226,10 +335,13 @@ int64_t helpers_next(const struct helpers *h)
 void helpers_reap(struct helpers *h)
 {
 	reap_renamer(h);
+	helper_reap(&h->spawner);
 }
 
 void helpers_message(struct helpers *h, const struct hold_msg *m)
 {
 	if (m->type == HOLD_RENAMER_STUCK)
 		kill_stuck(h, (uint32_t)m->code);
+	else
+		pass_lines(h, m);
 }

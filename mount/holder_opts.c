@@ -18,7 +18,11 @@ enum {
 	O_LOG,
 	O_AUDIT,
 	O_READY,
-	O_MEMLOCK
+	O_MEMLOCK,
+	O_ON_CHANGE,
+	O_DELAY,
+	O_TIMEOUT,
+	O_HOME
 };
 
 static const struct option table[] = {
@@ -32,6 +36,10 @@ static const struct option table[] = {
 	{"audit", required_argument, NULL, O_AUDIT},
 	{"ready-fd", required_argument, NULL, O_READY},
 	{"memlock", required_argument, NULL, O_MEMLOCK},
+	{"on-change", required_argument, NULL, O_ON_CHANGE},
+	{"on-change-delay", required_argument, NULL, O_DELAY},
+	{"on-change-timeout", required_argument, NULL, O_TIMEOUT},
+	{"home", required_argument, NULL, O_HOME},
 	{0},
 };
 
@@ -63,10 +71,20 @@ static int parse_ready(const char *text, struct holder_opts *o, struct sfs_err *
 	return 0;
 }
 
-static int parse_memlock(const char *text, struct holder_opts *o, struct sfs_err *err)
+static int parse_number(
+	const char *name, const char *text, uint64_t max, uint64_t *ret, struct sfs_err *err)
 {
-	if (parse_u64(text, UINT64_MAX / 2, &o->memlock) < 0)
-		return err_set(err, EINVAL, "--memlock=%s: give a number of bytes", text);
+	if (parse_u64(text, max, ret) < 0)
+		return err_set(err, EINVAL, "--%s=%s: give a number", name, text);
+	return 0;
+}
+
+static int parse_command(const char *text, struct holder_opts *o, struct sfs_err *err)
+{
+	if (!*text || strlen(text) >= SFS_COMMAND_MAX)
+		return err_set(err, EINVAL, "--on-change: give a command of 1 to %d bytes",
+			SFS_COMMAND_MAX - 1);
+	o->on_change = text;
 	return 0;
 }
 
@@ -114,7 +132,16 @@ static int set(struct holder_opts *o, int option, char *arg, struct sfs_err *err
 	case O_READY:
 		return parse_ready(arg, o, err);
 	case O_MEMLOCK:
-		return parse_memlock(arg, o, err);
+		return parse_number("memlock", arg, UINT64_MAX / 2, &o->memlock, err);
+	case O_ON_CHANGE:
+		return parse_command(arg, o, err);
+	case O_DELAY:
+		return parse_number("on-change-delay", arg, INT32_MAX, &o->change_delay, err);
+	case O_TIMEOUT:
+		return parse_number("on-change-timeout", arg, INT32_MAX, &o->change_timeout, err);
+	case O_HOME:
+		o->home = arg;
+		return 0;
 	default:
 		return err_set(
 			err, EINVAL, "unknown option: this program is started by 'secretfs mount'");
@@ -145,7 +172,12 @@ static void find_ready(int argc, char **argv, struct holder_opts *o)
 
 int holder_options(int argc, char **argv, struct holder_opts *ret, struct sfs_err *err)
 {
-	struct holder_opts o = {.uid = (uid_t)-1, .log = "stderr", .ready_fd = -1};
+	struct holder_opts o = {.uid = (uid_t)-1,
+		.log = "stderr",
+		.ready_fd = -1,
+		.home = "/",
+		.change_delay = 1,
+		.change_timeout = 60};
 	int c, r = 0;
 	size_t most = (size_t)argc + 1;
 	o.allow = mem_calloc(most, sizeof(*o.allow));

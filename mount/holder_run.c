@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mountusers.h"
 #include "mount/holder.h"
+#include "mount/holder_child.h"
 #include "mount/holder_helpers.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -44,16 +45,6 @@ void holder_report(int ready_fd, int stderr_fd, const struct sfs_err *err)
 			      : snprintf(text, sizeof(text), "secretfs: %s\n", err->msg);
 	ssize_t done = write(ready_fd >= 0 ? ready_fd : stderr_fd, text, (size_t)n);
 	(void)done; /* nobody is left to tell */
-}
-
-const char *holder_how_it_ended(int status, char *out, size_t size)
-{
-	if (WIFSIGNALED(status))
-		snprintf(out, size, "was killed by signal %d (%s)", WTERMSIG(status),
-			sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
-	else
-		snprintf(out, size, "ended with exit code %d", WEXITSTATUS(status));
-	return out;
 }
 
 static void say_who(const struct run *r)
@@ -100,6 +91,8 @@ static void stop(struct run *r)
 	if (r->stopping)
 		return;
 	r->stopping = true;
+	if (r->helpers)
+		helpers_stop_spawner(r->helpers);
 	detach(r);
 	order(r, HOLD_STOP);
 	r->kill_at = clock_after(clock_boot(), STOP_SECONDS);
@@ -227,11 +220,12 @@ static void kill_worker(struct run *r)
 
 static void wait_once(struct run *r)
 {
-	enum { SIGNALS, WORKER, CALLER, N };
+	enum { SIGNALS, WORKER, CALLER, HELPERS, N };
 	struct pollfd p[N] = {
 		[SIGNALS] = {.fd = r->sig_fd, .events = POLLIN},
 		[WORKER] = {.fd = r->sock, .events = POLLIN},
 		[CALLER] = {.fd = r->stopping ? -1 : r->o->ready_fd},
+		[HELPERS] = helpers_poll(r->helpers),
 	};
 	int n = poll(p, N, time_left(r));
 	if (r->stopping && clock_boot() >= r->kill_at)
@@ -240,6 +234,8 @@ static void wait_once(struct run *r)
 		helpers_tick(r->helpers);
 	if (n <= 0)
 		return;
+	if (p[HELPERS].revents)
+		helpers_polled(r->helpers);
 	if (p[WORKER].revents)
 		on_message(r);
 	if (p[SIGNALS].revents)
@@ -261,7 +257,7 @@ static int epilogue(struct run *r)
 {
 	char how[64], text[160];
 	bool attached = holder_is_attached(r->m);
-	holder_how_it_ended(r->status, how, sizeof(how));
+	child_how_it_ended(r->status, how, sizeof(how));
 	if (r->why.code || !r->live) {
 		snprintf(text, sizeof(text), "the worker %s before the mount was live", how);
 		fail(r, EIO, text);
@@ -306,6 +302,8 @@ static void end_helpers(struct helpers *h)
 	if (!h)
 		return;
 	helpers_stop_renamer(h);
+	helpers_stop_spawner(h);
+	helpers_await_spawner(h);
 	helpers_free(h);
 }
 

@@ -238,6 +238,26 @@ static int add_audit(struct argv *a, const struct config *c, struct sfs_err *err
 	return r < 0 ? err_errno(err, -r, "option audit") : 0;
 }
 
+/* The command of on_change= and its HOME: of the caller's account, not of his environment. */
+static int add_command(struct argv *a, const struct config *c, struct sfs_err *err)
+{
+	const struct opt_table *t = &config_mount_options;
+	const struct opt_value *v = opt_find(&c->mount, "on_change");
+	if (!v)
+		return 0;
+	const struct passwd *pw = getpwuid(getuid());
+	int r = argv_add(a, "--on-change=%s", v->text);
+	if (r == 0)
+		r = argv_add(a, "--on-change-delay=%" PRId64,
+			opt_duration(&c->mount, t, "on_change_delay"));
+	if (r == 0)
+		r = argv_add(a, "--on-change-timeout=%" PRId64,
+			opt_duration(&c->mount, t, "on_change_timeout"));
+	if (r == 0)
+		r = argv_add(a, "--home=%s", pw && pw->pw_dir ? pw->pw_dir : "/");
+	return r < 0 ? err_errno(err, -r, "option on_change") : 0;
+}
+
 static int add_fixed(struct argv *a, const struct mount_request *m, const struct config *c)
 {
 	uint64_t arena = opt_size(&c->mount, &config_mount_options, "arena");
@@ -288,8 +308,8 @@ static int fill_argv(
 		r = add_fixed(a, m, c);
 	if (r < 0)
 		return err_errno(err, -r, "command line of the holder");
-	if ((r = add_paths(a, c, err)) < 0 || (r = add_log(a, m, c, err)) < 0 ||
-		(r = add_audit(a, c, err)) < 0)
+	if ((r = add_paths(a, c, err)) < 0 || (r = add_command(a, c, err)) < 0 ||
+		(r = add_log(a, m, c, err)) < 0 || (r = add_audit(a, c, err)) < 0)
 		return r;
 	r = add_worker(a, m, c, self);
 	return r < 0 ? err_errno(err, -r, "command line of the worker") : 0;

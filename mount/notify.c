@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "mount/jobs.h"
+#include "mount/onchange.h"
 #include <string.h>
 
 enum note_kind { NOTE_NAME, NOTE_INODE, NOTE_ACTION };
@@ -119,6 +120,7 @@ void notify_changed(void *arg, struct dent *d, enum core_change what)
 	struct inode *in;
 	if (!atomic_load(&fs->serving))
 		return; /* the kernel knows nothing yet, or no more */
+	onchange_note(fs->onchange, d, what);
 	switch (what) {
 	case CORE_NEW:
 		notify_name(fs, d); /* a provisional node may stand for it */

@@ -131,7 +131,7 @@ static void drain(struct renamer *r)
 /* The holder kills it. A socket that is full now is tried again later. */
 static void tell_holder(struct renamer *r)
 {
-	if (r->accuse && hold_tell_now(r->hold, HOLD_RENAMER_STUCK, (int)r->accuse) != -EAGAIN)
+	if (r->accuse && hold_tell_now(r->hold, HOLD_RENAMER_STUCK, (int)r->accuse, "") != -EAGAIN)
 		r->accuse = 0;
 }
 

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "mount/audit.h"
 #include "mount/notify.h"
+#include "mount/onchange.h"
 #include "mount/park.h"
 #include "mount/renamer.h"
 #include "mount/session.h"
@@ -262,6 +263,9 @@ static int start(struct worker *w, struct sfs_err *err)
 		(r = inodes_new(fs)) < 0 || (r = parks_new(fs)) < 0 ||
 		(r = jobs_new(&fs->notifier)) < 0 || (r = jobs_new(&fs->asker)) < 0)
 		return err_errno(err, -r, "cannot start serving");
+	if (opt_find(&core_config(fs->core)->mount, "on_change") &&
+		(r = onchange_new(w->paths.hold, &fs->onchange)) < 0)
+		return err_errno(err, -r, "cannot start serving");
 	atomic_store(&fs->serving, true);
 	return session_start(fs, err);
 }
@@ -278,6 +282,7 @@ static void finish(struct worker *w)
 	parks_free(fs);
 	if (fs->renamer)
 		renamer_stop(fs->renamer);
+	onchange_free(fs->onchange);
 	jobs_free(take(fs->asker));
 	jobs_free(take(fs->notifier));
 	renamer_free(fs->renamer);

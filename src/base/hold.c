@@ -241,10 +241,11 @@ int hold_tell(struct hold_client *c, enum hold_type t, int code, const char *tex
 	return r < 0 ? r : hold_send(c->sock, &m, -1);
 }
 
-int hold_tell_now(struct hold_client *c, enum hold_type t, int code)
+int hold_tell_now(struct hold_client *c, enum hold_type t, int code, const char *text)
 {
-	const struct hold_msg m = {.type = t, .code = code};
-	return send_with(c->sock, &m, -1, MSG_DONTWAIT);
+	struct hold_msg m;
+	int r = fill(&m, t, code, 0, text);
+	return r < 0 ? r : send_with(c->sock, &m, -1, MSG_DONTWAIT);
 }
 
 static int waiter_init(struct waiter *w)

@@ -74,8 +74,8 @@ int hold_ask_text(struct hold_client *c, enum hold_type t, const char *text, uin
 /* Tells the holder something that has no answer (HOLD_LIVE, HOLD_FAILED with `code` and its
  * sentence). */
 int hold_tell(struct hold_client *c, enum hold_type t, int code, const char *text);
-/* The same without text and without waiting for room: -EAGAIN. */
-int hold_tell_now(struct hold_client *c, enum hold_type t, int code);
+/* The same without waiting for room: -EAGAIN. */
+int hold_tell_now(struct hold_client *c, enum hold_type t, int code, const char *text);
 /* Makes hold_client_run() return. */
 void hold_client_stop(struct hold_client *c);
 /* Closes the socket. After hold_client_run() has returned and no thread asks any more. */

@@ -40,6 +40,9 @@
 #define SFS_AUDIT_LINE	  (128 * 1024) /* one of them: three paths with every byte as \u00XX */
 #define SFS_PATH_LINKS	  40 /* symbolic links followed in one path; as the kernel's MAXSYMLINKS */
 #define SFS_ARENA_DEFAULT (64 * 1024 * 1024) /* locked: 100,000 secrets of up to 512 bytes */
-#define SFS_HOLD_MSG_MAX  8192 /* one message between worker and holder: a path and a sentence */
+#define SFS_COMMAND_MAX	  4096		     /* on_change=; a longer one belongs in a script */
+#define SFS_CHANGES_MAX \
+	65536 /* lines that wait for one run of on_change=; what is more becomes one line */
+#define SFS_HOLD_MSG_MAX 8192 /* one message between worker and holder: a path and a sentence */
 
 #endif

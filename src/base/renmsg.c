@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/renmsg.h"
+#include "base/text.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,28 +12,6 @@ static bool is_request(uint32_t type)
 	return type >= RENAMER_RENAME && type <= RENAMER_RMDIR;
 }
 
-static bool component_ok(const char *s, size_t len)
-{
-	return len > 0 && len <= SFS_COMPONENT_MAX && !(len == 1 && s[0] == '.') &&
-	       !(len == 2 && s[0] == '.' && s[1] == '.');
-}
-
-bool renmsg_path_ok(const char *path, size_t len)
-{
-	if (len == 0 || len >= SFS_PATH_MAX || memchr(path, '\0', len))
-		return false;
-	for (;;) {
-		const char *slash = memchr(path, '/', len);
-		size_t n = slash ? (size_t)(slash - path) : len;
-		if (!component_ok(path, n))
-			return false;
-		if (!slash)
-			return true;
-		path += n + 1;
-		len -= n + 1;
-	}
-}
-
 static size_t text_len(const struct renamer_msg *m)
 {
 	return is_request(m->type) ? (size_t)m->from_len + 1 + m->to_len + 1 : 0;
@@ -42,8 +21,8 @@ int renmsg_request(struct renamer_msg *m, enum renamer_op op, const char *from, 
 {
 	size_t from_len = strlen(from), to_len = to ? strlen(to) : 0;
 	bool rename = op == RENAMER_RENAME;
-	if (!is_request(op) || !renmsg_path_ok(from, from_len) || rename != (to != NULL) ||
-		(rename && !renmsg_path_ok(to, to_len)))
+	if (!is_request(op) || !text_plain_path(from, from_len) || rename != (to != NULL) ||
+		(rename && !text_plain_path(to, to_len)))
 		return -EINVAL;
 	m->type = op;
 	m->id = m->generation = 0;
@@ -76,9 +55,9 @@ bool renmsg_well_formed(const struct renamer_msg *m, size_t size)
 	if (!is_request(m->type))
 		return m->from_len == 0 && m->to_len == 0;
 	const char *to = renmsg_to(m);
-	return renmsg_path_ok(renmsg_from(m), m->from_len) && to[-1] == '\0' &&
+	return text_plain_path(renmsg_from(m), m->from_len) && to[-1] == '\0' &&
 	       to[m->to_len] == '\0' &&
-	       (m->type == RENAMER_RENAME ? renmsg_path_ok(to, m->to_len) : m->to_len == 0);
+	       (m->type == RENAMER_RENAME ? text_plain_path(to, m->to_len) : m->to_len == 0);
 }
 
 int renmsg_recv(int sock, struct renamer_msg *m, int flags)

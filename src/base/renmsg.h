@@ -37,10 +37,8 @@ struct renamer_msg {
 	char text[RENMSG_TEXT];	   /* FROM, NUL, TO, NUL; nothing if both are empty */
 };
 
-/* A path of a request: relative, of components that are not empty, "." or ".." and have at most
- * SFS_COMPONENT_MAX bytes; shorter than SFS_PATH_MAX. */
-bool renmsg_path_ok(const char *path, size_t len);
-/* Fills a request; `to` is NULL unless `op` is RENAMER_RENAME. -EINVAL for a path that is none. */
+/* Fills a request; `to` is NULL unless `op` is RENAMER_RENAME. -EINVAL for a path that is not
+ * text_plain_path(). */
 int renmsg_request(struct renamer_msg *m, enum renamer_op op, const char *from, const char *to);
 static inline const char *renmsg_from(const struct renamer_msg *m)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/text.h"
+#include "base/limits.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -168,4 +169,26 @@ int text_json(struct buf *out, const void *s, size_t len)
 	to[inner + 1] = '"';
 	buf_advance(out, inner + 2);
 	return 0;
+}
+
+static bool component_ok(const char *s, size_t len)
+{
+	return len > 0 && len <= SFS_COMPONENT_MAX && !(len == 1 && s[0] == '.') &&
+	       !(len == 2 && s[0] == '.' && s[1] == '.');
+}
+
+bool text_plain_path(const char *path, size_t len)
+{
+	if (len == 0 || len >= SFS_PATH_MAX || memchr(path, '\0', len))
+		return false;
+	for (;;) {
+		const char *slash = memchr(path, '/', len);
+		size_t n = slash ? (size_t)(slash - path) : len;
+		if (!component_ok(path, n))
+			return false;
+		if (!slash)
+			return true;
+		path += n + 1;
+		len -= n + 1;
+	}
 }

@@ -18,6 +18,10 @@ bool utf8_valid(const void *s, size_t len);
  * U+202A-E, U+2066-9. */
 bool text_is_control(uint32_t code);
 
+/* True for a relative path that leads nowhere else: components that are not empty, "." or "..", at
+ * most SFS_COMPONENT_MAX bytes each; no NUL; shorter than SFS_PATH_MAX. */
+bool text_plain_path(const char *path, size_t len);
+
 /* Appends `s` as printable ASCII: other bytes as \xHH, backslash as \\. Never more than 4 * len. */
 int text_escape(struct buf *out, const void *s, size_t len);
 /* The same into a fixed array, cut with "..." at the end; returns `out`. For log lines and

@@ -82,6 +82,16 @@ static const struct opt_row mount_rows[] = {
 		"absolute path, which must not lie in the mount. See AUDIT."},
 	{"audit_required", OPT_FLAG, NULL, NULL, NULL,
 		"An open whose audit line cannot be written fails with EIO."},
+	{"on_change", OPT_STRING, "COMMAND", NULL, NULL,
+		"Shell command that is run as the caller of mount after secrets were created, "
+		"rotated or "
+		"deleted; standard input tells which. See ON CHANGE below."},
+	{"on_change_delay", OPT_DURATION, "TIME", "1", NULL,
+		"Shortest time between two starts of the command: 0s to 1h. What changes meanwhile "
+		"is told to the next run."},
+	{"on_change_timeout", OPT_DURATION, "TIME", "60", NULL,
+		"Longest time the command may run: 1s to 1h. Then it is ended with all that it "
+		"started."},
 	IGNORED("defaults"), IGNORED("ro"), IGNORED("rw"), IGNORED("auto"), IGNORED("noauto"),
 	IGNORED("_netdev"), IGNORED("nofail"), IGNORED("users"), IGNORED("nouser"),
 	IGNORED("nousers"), IGNORED("owner"), IGNORED("group"), IGNORED("comment"),

@@ -155,6 +155,29 @@ static int check_log(const struct config *c, struct sfs_err *err)
 		v->origin);
 }
 
+/* A shell would take other control characters in silence; a tab is a blank to it. */
+static int check_command(const struct config *c, struct sfs_err *err)
+{
+	const struct opt_value *v = opt_find(&c->mount, "on_change");
+	if (!v)
+		return 0;
+	if (v->text[strspn(v->text, " \t")] == '\0')
+		return err_set(
+			err, EINVAL, "option on_change (%s): the command is empty", v->origin);
+	if (strlen(v->text) >= SFS_COMMAND_MAX)
+		return err_set(err, EINVAL,
+			"option on_change (%s): the command is longer than %d bytes: put it into a "
+			"script",
+			v->origin, SFS_COMMAND_MAX - 1);
+	for (const char *s = v->text; *s; s++)
+		if ((unsigned char)*s < 0x20 && *s != '\t')
+			return err_set(err, EINVAL,
+				"option on_change (%s): there is a control character in the "
+				"command",
+				v->origin);
+	return 0;
+}
+
 static int check_arena(const struct config *c, struct sfs_err *err)
 {
 	const struct opt_value *v = opt_find(&c->mount, "arena");
@@ -195,6 +218,12 @@ int config_check(struct config *c, struct sfs_err *err)
 		r = config_check_audit(c, err);
 	if (r == 0)
 		r = check_arena(c, err);
+	if (r == 0)
+		r = check_range(c, "on_change_delay", 0, 3600, "0s to 1h", err);
+	if (r == 0)
+		r = check_range(c, "on_change_timeout", 1, 3600, "1s to 1h", err);
+	if (r == 0)
+		r = check_command(c, err);
 	if (r == 0)
 		config_compile(c, getuid(), getgid());
 	if (r == 0)

@@ -296,7 +296,8 @@ static void close_old(struct reload *r)
 static void warn_fixed(const struct config *a, const struct config *b)
 {
 	static const char *const fixed[] = {"cache_size", "arena", "memlock", "timeout",
-		"negative_ttl", "user", "log", "wait", "nonempty"};
+		"negative_ttl", "user", "log", "wait", "nonempty", "on_change", "on_change_delay",
+		"on_change_timeout"};
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
 		const struct opt_value *x = opt_find(&a->mount, fixed[i]);
 		const struct opt_value *y = opt_find(&b->mount, fixed[i]);
