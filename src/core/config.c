@@ -85,7 +85,7 @@ static const struct opt_row mount_rows[] = {
 	{"on_change", OPT_STRING, "COMMAND", NULL, NULL,
 		"Shell command that is run as the caller of mount after secrets were created, "
 		"rotated or "
-		"deleted; standard input tells which. See ON CHANGE below."},
+		"deleted; standard input tells which. See ON CHANGE."},
 	{"on_change_delay", OPT_DURATION, "TIME", "1", NULL,
 		"Shortest time between two starts of the command: 0s to 1h. What changes meanwhile "
 		"is told to the next run."},
