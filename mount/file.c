@@ -2,6 +2,7 @@
 /* OPEN, READ, RELEASE. OPEN brings the value, so that errors arrive there and fstat(2) afterwards
  * is exact; a handle keeps its bytes to the end. */
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "core/fields.h"
 #include "mount/audit.h"
 #include "mount/notify.h"
@@ -149,7 +150,10 @@ static void open_version(
 	enum retry retry = inode_retry(fs, p->inode, p->tid);
 	struct inode_state s;
 	inode_state(fs, p->inode, &s);
-	if (s.follows)
+	const bool blank = nocache && s.serial == 0; /* the kernel has nothing of a version */
+	if (blank)
+		inode_follow(fs, p->inode);
+	if (s.follows || blank)
 		open_name(p, bytes, payload->created);
 	else if (nocache)
 		open_outdated(p, retry, payload, bytes);
@@ -240,9 +244,28 @@ static void open_meta(struct fs *fs, fuse_req_t req, struct inode *in, struct fu
 	core_meta(fs->core, in->dent, &p->w.text);
 }
 
+/* The GETATTR of this open(2) has fetched the value. */
+static void open_handed(struct park *p, struct secret *bytes, char *version)
+{
+	const struct payload brought = {.version = version, .fetched_boot = clock_boot()};
+	if (park_finish(p)) {
+		audit_served(p, &brought);
+		answer_open(p, 0, bytes, true);
+	} else {
+		secret_unref(bytes);
+	}
+	park_put(p);
+}
+
 static void fetch_opened(struct park *p)
 {
 	struct inode *in = p->inode;
+	_cleanup_free_ char *version = NULL;
+	struct secret *handed = inode_take(p->fs, in, p->tid, &version);
+	if (handed) {
+		open_handed(p, handed, version);
+		return;
+	}
 	core_fetch(p->fs->core, in->dent, in->view == VIEW_VERSIONS ? in->sub : NULL,
 		in->view == VIEW_NOCACHE ? FETCH_NOCACHE : FETCH_CACHED, &p->w.fetch);
 }

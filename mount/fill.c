@@ -172,7 +172,7 @@ static void filled(struct waiter *w, struct payload *payload, const struct sfs_e
 static void fetch(struct park *p)
 {
 	const struct inode *in = p->inode;
-	p->w.fetch = (struct waiter){.done = filled, .deadline = p->deadline};
+	p->w.fetch = (struct waiter){.done = filled, .deadline = p->deadline, .payer = p->payer};
 	core_fetch(p->fs->core, in->dent, in->view == VIEW_VERSIONS ? in->sub : NULL,
 		in->view == VIEW_NOCACHE ? FETCH_NOCACHE : FETCH_CACHED, &p->w.fetch);
 }

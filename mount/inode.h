@@ -54,6 +54,7 @@ struct inode {
 				out, so that the OPEN that follows finds them. Without: what READ
 				returns; NULL = to be fetched */
 	int64_t held_until;
+	pid_t held_for; /* inode_hand(): only the OPEN of this thread may have them */
 	/* Only without OPEN: */
 	bool filled;	    /* size is known: bytes or text were here */
 	bool used;	    /* READ returned bytes since they were put here */
@@ -130,6 +131,12 @@ void inode_send_away(struct fs *fs, struct inode *in, pid_t tid);
 void inode_looked_up(struct fs *fs, struct inode *in, pid_t tid);
 /* The bytes held: a reference, or NULL. */
 struct secret *inode_held(struct fs *fs, struct inode *in);
+/* A GETATTR had to fetch a value that is never cached: the node stands for the name, and the OPEN
+ * of the same thread, which follows at once, takes the bytes; after a second they are dropped. */
+void inode_hand(struct fs *fs, struct inode *in, struct secret *bytes,
+	const struct payload *payload, pid_t tid);
+/* These bytes and their version (to be freed), once, or NULL. */
+struct secret *inode_take(struct fs *fs, struct inode *in, pid_t tid, char **ret_version);
 /* The node stands for the name from now on. */
 void inode_follow(struct fs *fs, struct inode *in);
 /* Drops the bytes held now (purge, expiry). */

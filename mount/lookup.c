@@ -355,17 +355,21 @@ static void getattr_confirmed(struct waiter *w, struct payload *payload, const s
 {
 	struct park *p = park_of(w, fetch);
 	struct secret *bytes = NULL;
+	struct core_attr a;
 	struct sfs_err e;
 	if (park_finish(p)) {
 		int r = err ? -err->code
 			    : core_select(p->fs->core, p->inode->dent, payload, &bytes, &e);
-		if (r < 0) {
-			fuse_reply_err(p->req, -r);
-		} else {
+		core_attr(p->fs->core, p->inode->dent, &a);
+		if (r == 0 && a.nocache)
+			inode_hand(p->fs, p->inode, bytes, payload, p->tid);
+		else if (r == 0)
 			inode_bind(
 				p->fs, p->inode, payload->serial, bytes, payload->created, false);
+		if (r < 0)
+			fuse_reply_err(p->req, -r);
+		else
 			node_reply_attr(p->fs, p->req, p->inode);
-		}
 		secret_unref(bytes);
 	}
 	park_put(p);

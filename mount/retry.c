@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who was sent away with ESTALE, and what it opens next. */
+/* What a thread opens next: who was sent away with ESTALE, and who has fetched already. */
+#include "base/alloc.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "mount/inode_priv.h"
+#include "mount/park.h"
 
 #define ESTALE_SECONDS 1
+#define HAND_SECONDS   1
 
 static struct away *away_row(struct inodes *t, pid_t tid)
 {
@@ -52,4 +56,38 @@ void inode_looked_up(struct fs *fs, struct inode *in, pid_t tid)
 		if (a[i].tid == tid && a[i].until)
 			a[i].looked_up = in->ino;
 	pthread_mutex_unlock(&fs->inodes->lock);
+}
+
+void inode_hand(struct fs *fs, struct inode *in, struct secret *bytes,
+	const struct payload *payload, pid_t tid)
+{
+	struct inodes *t = fs->inodes;
+	char *version = mem_strdup(payload->version);
+	inode_show(fs, in, secret_len(bytes), payload->created);
+	pthread_mutex_lock(&t->lock);
+	bool first = !t->due;
+	struct secret *old = inode_set_held(t, in, bytes, clock_after(clock_boot(), HAND_SECONDS));
+	char *old_version = in->version;
+	in->version = version;
+	in->follows = true;
+	in->held_for = tid;
+	pthread_mutex_unlock(&t->lock);
+	mem_free(old_version);
+	secret_unref(old);
+	if (first)
+		parks_kick(fs); /* there is something to sweep again */
+}
+
+struct secret *inode_take(struct fs *fs, struct inode *in, pid_t tid, char **ret_version)
+{
+	struct secret *s = NULL;
+	pthread_mutex_lock(&fs->inodes->lock);
+	if (in->held && in->follows && tid > 0 && in->held_for == tid &&
+		clock_boot() < in->held_until) {
+		s = inode_set_held(fs->inodes, in, NULL, 0);
+		*ret_version = take(in->version);
+		in->held_for = 0;
+	}
+	pthread_mutex_unlock(&fs->inodes->lock);
+	return s;
 }
