@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "mount/ops.h"
+#include "mount/replies.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -30,6 +31,7 @@ static _Atomic bool patch_init;
 static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
 {
 	(void)userdata;
+	replies_write(iov[0].iov_base);
 	if (patch_init && count > 1 &&
 		iov[1].iov_len >= offsetof(struct fuse_init_out, flags) + sizeof(uint32_t)) {
 		((struct fuse_init_out *)iov[1].iov_base)->flags |= FUSE_PARALLEL_DIROPS;
@@ -40,8 +42,11 @@ static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
 
 static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
 {
+	ssize_t n = read(fd, buf, len);
 	(void)userdata;
-	return read(fd, buf, len);
+	if (n > 0)
+		replies_read(buf);
+	return n;
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -255,7 +260,9 @@ void session_wait(void)
 
 void session_free(struct fs *fs)
 {
-	if (fs->se)
+	if (fs->se) {
 		fuse_session_destroy(fs->se);
+		replies_end();
+	}
 	fs->se = NULL;
 }
