@@ -11,6 +11,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* Who asks; one of the two is NULL. */
+struct asker {
+	struct versions_waiter *versions;
+	struct text_waiter *text;
+};
+
 /* One question. References: the call and the armed timer; the first of the two answers. */
 struct ask {
 	struct instance_call call;
@@ -18,10 +24,9 @@ struct ask {
 	struct core_inst *ci; /* a reference */
 	struct dent *d;	      /* a reference */
 	struct core_timer timer;
-	unsigned refs;			  /* tree lock */
-	bool answered;			  /* tree lock */
-	struct versions_waiter *versions; /* one of the two */
-	struct text_waiter *text;
+	unsigned refs; /* tree lock */
+	bool answered; /* tree lock */
+	struct asker asker;
 };
 
 static void ask_unref(struct ask *a)
@@ -71,6 +76,7 @@ static void answer_versions(struct ask *a, const struct sfs_err *err)
 	_cleanup_free_ char *listed = NULL;
 	size_t n = 0, given = err ? 0 : a->call.nversions;
 	_cleanup_free_ const char **all = mem_calloc(given + 2, sizeof(*all));
+	struct versions_waiter *w = a->asker.versions;
 	struct sfs_err no_memory;
 	core_version(a->core, a->d, held, sizeof(held));
 	core_lock(a->core);
@@ -80,7 +86,7 @@ static void answer_versions(struct ask *a, const struct sfs_err *err)
 	core_unlock(a->core);
 	if (!all) {
 		err_set(&no_memory, ENOMEM, "out of memory");
-		a->versions->done(a->versions, NULL, 0, &no_memory);
+		w->done(w, NULL, 0, &no_memory);
 		return;
 	}
 	if (listed && !has(a->call.versions, given, listed))
@@ -89,7 +95,7 @@ static void answer_versions(struct ask *a, const struct sfs_err *err)
 		all[n++] = held;
 	for (size_t i = 0; i < given; i++)
 		all[n++] = a->call.versions[i];
-	a->versions->done(a->versions, n ? all : NULL, n, n || !err ? NULL : err);
+	w->done(w, n ? all : NULL, n, n || !err ? NULL : err);
 }
 
 /* --- metadata --- */
@@ -163,6 +169,7 @@ static void meta_text(struct ask *a, struct buf *out)
 static void answer_text(struct ask *a, const struct sfs_err *err)
 {
 	_cleanup_(buf_clear) struct buf out = BUF_INIT(4 * SFS_META_MAX);
+	struct text_waiter *w = a->asker.text;
 	struct sfs_err failed;
 	if (!err) {
 		meta_text(a, &out);
@@ -170,17 +177,25 @@ static void answer_text(struct ask *a, const struct sfs_err *err)
 			err = (err_set(&failed, out.failed, "cannot build the text"), &failed);
 	}
 	if (err)
-		a->text->done(a->text, NULL, 0, err);
+		w->done(w, NULL, 0, err);
 	else
-		a->text->done(a->text, buf_text(&out), out.len, NULL);
+		w->done(w, buf_text(&out), out.len, NULL);
 }
 
 static void answer(struct ask *a, const struct sfs_err *err)
 {
-	if (a->versions)
+	if (a->asker.versions)
 		answer_versions(a, err);
 	else
 		answer_text(a, err);
+}
+
+static void refuse(const struct asker *asker, const struct sfs_err *err)
+{
+	if (asker->versions)
+		asker->versions->done(asker->versions, NULL, 0, err);
+	else
+		asker->text->done(asker->text, NULL, 0, err);
 }
 
 /* --- the call --- */
@@ -200,29 +215,31 @@ static void ask_due(struct core *core, struct core_timer *t)
 	(void)core;
 	if (claim(a)) {
 		err_set(&err, ETIMEDOUT, "%s: no answer in time", a->ci->name);
-		/* Not answer_versions(): the results may be written right now. */
-		if (a->versions)
-			a->versions->done(a->versions, NULL, 0, &err);
-		else
-			a->text->done(a->text, NULL, 0, &err);
+		/* Not answer(): the results may be written right now. */
+		refuse(&a->asker, &err);
 	}
 	ask_unref(a);
 }
 
-static struct ask *new_ask(struct core *core, struct dent *d, int64_t deadline)
+static struct ask *new_ask(
+	struct core *core, struct dent *d, const struct asker *asker, struct sfs_err *err)
 {
-	if (!core_use(core))
+	if (!core_use(core)) {
+		err_set(err, EIO, "the mount ends");
 		return NULL;
+	}
 	struct ask *a = mem_calloc(1, sizeof(*a));
 	if (!a) {
 		core_unuse(core);
+		err_set(err, ENOMEM, "out of memory");
 		return NULL;
 	}
 	a->core = core;
 	a->d = dent_ref(d);
 	a->refs = 1;
+	a->asker = *asker;
 	a->call.done = called;
-	a->call.deadline = deadline;
+	a->call.deadline = asker->versions ? asker->versions->deadline : asker->text->deadline;
 	a->timer.due = ask_due;
 	core_lock(core);
 	a->ci = d->subject ? d->subject->inst : NULL;
@@ -257,39 +274,33 @@ static void send(struct ask *a, ask_fn *fn)
 		called(&a->call, &err);
 }
 
-static void out_of_memory(struct sfs_err *err)
+/* The call of the source that answers; NULL: what is in memory is all there is. */
+static ask_fn *call_of(const struct ask *a)
 {
-	err_set(err, ENOMEM, "out of memory, or the mount ends");
+	if (a->asker.versions)
+		return a->ci && a->ci->ops->versions ? instance_versions : NULL;
+	return a->ci && a->ci->ops->describe ? instance_describe : NULL;
+}
+
+static void ask(struct core *core, struct dent *d, const struct asker *asker)
+{
+	struct sfs_err err;
+	struct ask *a = new_ask(core, d, asker, &err);
+	ask_fn *fn = a ? call_of(a) : NULL;
+	if (!a)
+		refuse(asker, &err);
+	else if (fn)
+		send(a, fn);
+	else
+		called(&a->call, NULL);
 }
 
 void core_versions(struct core *core, struct dent *d, struct versions_waiter *w)
 {
-	struct sfs_err err;
-	struct ask *a = new_ask(core, d, w->deadline);
-	if (!a) {
-		out_of_memory(&err);
-		w->done(w, NULL, 0, &err);
-		return;
-	}
-	a->versions = w;
-	if (a->ci && a->ci->ops->versions)
-		send(a, instance_versions);
-	else
-		called(&a->call, NULL);
+	ask(core, d, &(struct asker){.versions = w});
 }
 
 void core_meta(struct core *core, struct dent *d, struct text_waiter *w)
 {
-	struct sfs_err err;
-	struct ask *a = new_ask(core, d, w->deadline);
-	if (!a) {
-		out_of_memory(&err);
-		w->done(w, NULL, 0, &err);
-		return;
-	}
-	a->text = w;
-	if (a->ci && a->ci->ops->describe)
-		send(a, instance_describe);
-	else
-		called(&a->call, NULL);
+	ask(core, d, &(struct asker){.text = w});
 }
