@@ -9,9 +9,10 @@
 #include "mount/park.h"
 #include <string.h>
 
-#define IDLE_SECONDS 5 /* content of a node that stands for the name, after its last use */
-#define END_SECONDS  1 /* the same when it was read to its end */
-#define REST_SECONDS 1 /* for the rest of a control file's line */
+#define IDLE_SECONDS  5 /* content of a node that stands for the name, after its last use */
+#define END_SECONDS   1 /* the same when it was read to its end */
+#define GRACE_SECONDS 1 /* for who is reading what was purged or is over its time */
+#define REST_SECONDS  1 /* for the rest of a control file's line */
 
 static void kick(struct fs *fs, bool was_empty)
 {
@@ -98,13 +99,29 @@ void inode_await_rest(struct fs *fs, struct inode *in)
 
 /* --- dropping --- */
 
+void inode_drop_held(struct fs *fs, struct inode *in)
+{
+	struct inodes *t = fs->inodes;
+	struct secret *old = NULL;
+	pthread_mutex_lock(&t->lock);
+	bool was_empty = !t->due;
+	if (!fs->no_open)
+		old = inode_set_held(t, in, NULL, 0);
+	else if (in->held && in->held_until == CLOCK_NEVER)
+		inode_set_held(t, in, in->held, clock_after(clock_boot(), GRACE_SECONDS));
+	was_empty = was_empty && t->due;
+	pthread_mutex_unlock(&t->lock);
+	secret_unref(old);
+	kick(fs, was_empty);
+}
+
 /* One inode's turn. Lock held. The queue of the notifier is below our lock. */
 static void drop_due(struct fs *fs, struct inode *in, int64_t now, struct inode **ret_rest)
 {
 	if (in->held && now >= in->held_until) {
 		/* only the arena's lock is below ours */
 		secret_unref(inode_set_held(fs->inodes, in, NULL, 0));
-		if (fs->no_open && in->follows)
+		if (fs->no_open)
 			notify_inode(fs, in);
 	}
 	if (in->pending_until && now >= in->pending_until && !*ret_rest) {

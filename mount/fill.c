@@ -239,8 +239,11 @@ static enum verdict judge(struct fs *fs, struct inode *in, bool held)
 		return ANSWER;
 	if (s.follows)
 		return ASK;
-	if (s.superseded)
-		return s.held && clock_boot() - s.superseded < GRACE ? ANSWER : ASK;
+	if (s.superseded) /* by a purge: whoever opens it now is to get the new value */
+		return in->generation == a.generation && s.held &&
+				       clock_boot() - s.superseded < GRACE
+			       ? ANSWER
+			       : ASK;
 	return FILL;
 }
 

@@ -352,15 +352,6 @@ void inode_follow(struct fs *fs, struct inode *in)
 	pthread_mutex_unlock(&fs->inodes->lock);
 }
 
-void inode_drop_held(struct fs *fs, struct inode *in)
-{
-	struct secret *old;
-	pthread_mutex_lock(&fs->inodes->lock);
-	old = inode_set_held(fs->inodes, in, NULL, 0);
-	pthread_mutex_unlock(&fs->inodes->lock);
-	secret_unref(old);
-}
-
 void inodes_count(struct fs *fs, uint64_t *ret_inodes, uint64_t *ret_handles)
 {
 	pthread_mutex_lock(&fs->inodes->lock);

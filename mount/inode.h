@@ -139,7 +139,8 @@ void inode_hand(struct fs *fs, struct inode *in, struct secret *bytes,
 struct secret *inode_take(struct fs *fs, struct inode *in, pid_t tid, char **ret_version);
 /* The node stands for the name from now on. */
 void inode_follow(struct fs *fs, struct inode *in);
-/* Drops the bytes held now (purge, expiry). */
+/* Drops the bytes held (purge, expiry): with OPEN at once, because handles have their own; without
+ * it after a second, in which those who have the file open may finish. */
 void inode_drop_held(struct fs *fs, struct inode *in);
 /* Drops what is over its time; returns false when nothing is left that will be. Called by the
  * parks' thread. */
