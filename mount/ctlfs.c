@@ -10,6 +10,7 @@
 #include "base/name.h"
 #include "mount/notify.h"
 #include "mount/ops.h"
+#include "mount/rename.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -136,6 +137,12 @@ static void answer_write(void *arg)
 	park_put(p);
 }
 
+static void written_and_renamed(void *arg)
+{
+	struct park *p = arg;
+	notify_then(p->fs, answer_write, p);
+}
+
 static void written(struct control_waiter *w, const struct sfs_err *err)
 {
 	struct park *p = park_of(w, control);
@@ -144,7 +151,7 @@ static void written(struct control_waiter *w, const struct sfs_err *err)
 		return;
 	}
 	p->errnum = err ? err->code : 0;
-	notify_then(p->fs, answer_write, p);
+	rename_then(p->fs, written_and_renamed, p);
 }
 
 static bool cancel_write(struct park *p)

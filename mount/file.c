@@ -7,6 +7,7 @@
 #include "mount/audit.h"
 #include "mount/notify.h"
 #include "mount/ops.h"
+#include "mount/rename.h"
 #include <errno.h>
 #include <fcntl.h>
 
@@ -95,12 +96,25 @@ static bool size_is_unknown(const struct park *p, const struct payload *payload)
 	return held && serial == payload->serial;
 }
 
-static void open_again(struct park *p, struct secret *bytes)
+static void send_back(void *arg)
 {
-	secret_unref(bytes);
+	struct park *p = arg;
 	inode_send_away(p->fs, p->inode, p->tid);
 	audit_sent_away(p);
 	fuse_reply_err(p->req, ESTALE);
+	park_put(p);
+}
+
+void file_send_back(struct park *p)
+{
+	park_ref(p);
+	rename_then(p->fs, send_back, p);
+}
+
+static void open_again(struct park *p, struct secret *bytes)
+{
+	secret_unref(bytes);
+	file_send_back(p);
 }
 
 static void followed(void *arg)

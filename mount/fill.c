@@ -69,24 +69,21 @@ static bool caller_holds(const struct park *p)
 
 static void fetch(struct park *p);
 
-/* In the asker's thread. */
+/* In the asker's thread. With a payload the park is finished already. */
 static void asked(struct job *j)
 {
 	struct park *p = (struct park *)((char *)j - offsetof(struct park, job));
 	const bool holds = caller_holds(p);
-	if (!holds && !p->payload) {
-		p->asked = true;
+	if (!holds && !p->payload && inode_retry(p->fs, p->inode, p->tid) != RETRY_NO) {
+		p->follow = true;
 		fetch(p);
 		return;
 	}
-	/* With a payload the park is finished already. */
 	if (p->payload || park_finish(p)) {
-		if (holds) {
+		if (holds)
 			node_reply_attr(p->fs, p->req, p->inode);
-		} else {
-			inode_follow(p->fs, p->inode);
-			show(p, p->payload, p->bytes);
-		}
+		else
+			file_send_back(p);
 	}
 	park_put(p);
 }
@@ -103,15 +100,18 @@ static void ask(struct park *p)
  * another thread, with the callback's reference. */
 static bool attr_outdated(struct park *p, struct payload *payload, struct secret *bytes)
 {
-	if (!p->asked && jobs_waiting(p->fs->asker) < ASKS_MAX) {
-		p->payload = payload_ref(payload);
-		p->bytes = secret_ref(bytes);
-		ask(p);
-		return true;
+	if (p->follow || inode_retry(p->fs, p->inode, p->tid) != RETRY_NO) {
+		inode_follow(p->fs, p->inode);
+		show(p, payload, bytes);
+		return false;
 	}
-	inode_follow(p->fs, p->inode);
-	show(p, payload, bytes);
-	return false;
+	if (jobs_waiting(p->fs->asker) >= ASKS_MAX) {
+		file_send_back(p);
+		return false;
+	}
+	p->payload = payload_ref(payload);
+	ask(p);
+	return true;
 }
 
 static bool attr_filled(struct park *p, struct payload *payload, struct secret *bytes)
@@ -247,11 +247,6 @@ static enum verdict judge(struct fs *fs, struct inode *in, bool held)
 	return FILL;
 }
 
-static bool cancel_fetch(struct park *p)
-{
-	return core_fetch_cancel(p->fs->core, &p->w.fetch);
-}
-
 static void start(struct park *p, enum verdict v)
 {
 	p->deadline = fs_deadline(p->fs);
@@ -269,7 +264,8 @@ void fill_getattr(struct fs *fs, fuse_req_t req, struct inode *in, bool held)
 	struct park *p;
 	if (v == ANSWER)
 		node_reply_attr(fs, req, in);
-	else if ((p = park_new(fs, req, in, v == FILL && !shows_text(in) ? cancel_fetch : NULL)))
+	else if ((p = park_new(
+			  fs, req, in, v == FILL && !shows_text(in) ? park_cancel_fetch : NULL)))
 		start(p, v);
 }
 
@@ -284,7 +280,7 @@ void fill_read(struct fs *fs, fuse_req_t req, struct inode *in, size_t size, off
 	} else if ((bytes = inode_read(fs, in, (uint64_t)off + size))) {
 		file_reply_bytes(req, bytes, size, off);
 		secret_unref(bytes);
-	} else if ((p = park_new(fs, req, in, shows_text(in) ? NULL : cancel_fetch))) {
+	} else if ((p = park_new(fs, req, in, shows_text(in) ? NULL : park_cancel_fetch))) {
 		p->reading = true;
 		p->size = size;
 		p->off = off;

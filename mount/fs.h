@@ -25,14 +25,17 @@ struct audit;
 struct onchange;
 struct renamer;
 struct jobs;
+struct renames;
 
 struct fs {
 	struct core *core;
 	struct fuse_session *se;
 	struct inodes *inodes;
 	struct parks *parks;
-	struct renamer *renamer;   /* renamer.h */
-	struct jobs *notifier;	   /* the only thread that sends notifications */
+	struct renamer *renamer; /* renamer.h */
+	struct jobs *notifier;	 /* the only thread that sends notifications */
+	struct renames *renames; /* rename.h */
+	atomic_uint parked_lookups;
 	struct jobs *asker;	   /* asks the holder what may take a moment */
 	struct onchange *onchange; /* onchange.h; NULL without a command */
 	struct hold_client *hold;

@@ -23,6 +23,7 @@ enum view {
 	VIEW_META,
 	VIEW_CONTROL, /* sub = file name; NULL for the directory itself */
 	VIEW_LIST,    /* .control/list: sub = filter; NULL for the directory itself */
+	VIEW_NEXT,    /* where the renamer finds new nodes (rename.h) */
 	VIEW_N
 };
 

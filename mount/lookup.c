@@ -6,6 +6,7 @@
 #include "base/name.h"
 #include "core/fields.h"
 #include "mount/ops.h"
+#include "mount/rename.h"
 #include <errno.h>
 #include <string.h>
 
@@ -129,6 +130,8 @@ enum resolved resolve(struct fs *fs, struct inode *dir, const char *name, struct
 	*f = (struct found){.key.control = -1};
 	if (!dir->is_dir)
 		return RESOLVE_NONE;
+	if (dir->view == VIEW_NEXT)
+		return RESOLVE_NONE; /* for others than the renamer */
 	if (dir->view == VIEW_CONTROL || dir->view == VIEW_LIST)
 		return control_lookup(fs, dir, name, f) ? RESOLVED : RESOLVE_NONE;
 	if (dir->ino == FUSE_ROOT_ID && resolve_root(fs, name, f, &r))
@@ -199,6 +202,14 @@ static struct inode *tree_file(struct fs *fs, struct inode_key *key)
 
 struct inode *found_inode(struct fs *fs, const struct found *f)
 {
+	struct inode *old = NULL;
+	if (f->key.view == VIEW_TREE && !f->key.is_dir)
+		old = rename_old(fs, f->key.dent);
+	return old ? old : found_current(fs, f);
+}
+
+struct inode *found_current(struct fs *fs, const struct found *f)
+{
 	struct inode_key key = f->key;
 	struct inode *in;
 	if (key.view == VIEW_TREE && !key.is_dir)
@@ -242,8 +253,10 @@ static void lookup(struct fs *fs, fuse_req_t req, struct inode *dir, const char 
 		fuse_reply_err(req, ENOMEM);
 	else if (r == RESOLVE_NONE || round >= LOOKUP_ROUNDS)
 		fuse_reply_err(req, ENOENT);
-	else if ((p = park_new(fs, req, dir,
+	else if ((p = park_make(fs, req, dir,
 			  r == RESOLVE_LIST ? park_cancel_list : park_cancel_fetch))) {
+		park_lookup(p);
+		park_arm(p);
 		p->dent = take(f.key.dent);
 		p->sub = (char *)take(f.key.sub);
 		p->size = round + 1;
@@ -330,10 +343,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	dir = inode_get(fs, parent);
-	if (dir)
-		lookup(fs, req, dir, name, 0);
-	else
+	if (!dir)
 		fuse_reply_err(req, ESTALE);
+	else if (!rename_lookup(fs, req, dir, name))
+		lookup(fs, req, dir, name, 0);
 	inode_put(fs, dir);
 }
 

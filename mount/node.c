@@ -26,7 +26,7 @@ int64_t fs_control_deadline(const struct fs *fs)
  * x where it has r. */
 static mode_t dir_mode(const struct inode *in, const struct core_attr *a)
 {
-	if (in->view == VIEW_CONTROL || in->view == VIEW_LIST)
+	if (in->view == VIEW_CONTROL || in->view == VIEW_LIST || in->view == VIEW_NEXT)
 		return 0700;
 	if (dent_kind(in->dent) != CORE_DIR)
 		return a->mode | (a->mode & 0444) >> 2;

@@ -5,18 +5,20 @@
 #include "base/log.h"
 #include "mount/jobs.h"
 #include "mount/onchange.h"
+#include "mount/rename.h"
 #include <string.h>
 
-enum note_kind { NOTE_NAME, NOTE_INODE, NOTE_ACTION };
+enum note_kind { NOTE_NAME, NOTE_GONE, NOTE_INODE, NOTE_ACTION };
 
 struct note {
 	struct job job; /* first */
 	struct fs *fs;
 	enum note_kind kind;
-	uint64_t ino; /* NOTE_NAME: the directory; NOTE_INODE: the inode */
+	uint64_t dir; /* NOTE_NAME, NOTE_GONE */
+	uint64_t ino; /* NOTE_GONE, NOTE_INODE */
 	void (*action)(void *arg);
 	void *arg;
-	char name[]; /* NOTE_NAME */
+	char name[]; /* NOTE_NAME, NOTE_GONE */
 };
 
 /* ENOENT: the kernel forgot it first. ENODEV, EBADF: unmounted. ENOTDIR, EEXIST cannot be helped
@@ -26,7 +28,10 @@ static void send_note(struct job *j)
 	struct note *n = (struct note *)j;
 	switch (n->kind) {
 	case NOTE_NAME:
-		fuse_lowlevel_notify_inval_entry(n->fs->se, n->ino, n->name, strlen(n->name));
+		fuse_lowlevel_notify_inval_entry(n->fs->se, n->dir, n->name, strlen(n->name));
+		break;
+	case NOTE_GONE:
+		fuse_lowlevel_notify_delete(n->fs->se, n->dir, n->ino, n->name, strlen(n->name));
 		break;
 	case NOTE_INODE:
 		fuse_lowlevel_notify_inval_inode(n->fs->se, n->ino, 0, 0);
@@ -38,7 +43,7 @@ static void send_note(struct job *j)
 	mem_free(n);
 }
 
-static struct note *note_new(struct fs *fs, enum note_kind kind, uint64_t ino, const char *name)
+static struct note *note_new(struct fs *fs, enum note_kind kind, const char *name)
 {
 	size_t len = name ? strlen(name) + 1 : 0;
 	struct note *n = mem_calloc(1, sizeof(*n) + len);
@@ -47,7 +52,6 @@ static struct note *note_new(struct fs *fs, enum note_kind kind, uint64_t ino, c
 	n->job.run = send_note;
 	n->fs = fs;
 	n->kind = kind;
-	n->ino = ino;
 	if (len)
 		memcpy(n->name, name, len);
 	return n;
@@ -62,33 +66,46 @@ static void lost(void)
 			(int)FS_TIMEOUT);
 }
 
-void notify_name(struct fs *fs, struct dent *d)
+static void push(struct note *n)
+{
+	if (n)
+		jobs_push(n->fs->notifier, &n->job);
+	else
+		lost();
+}
+
+/* A name in its directory; one that the kernel does not know has no names in its cache. */
+static void push_name(struct fs *fs, enum note_kind kind, struct dent *d, uint64_t ino)
 {
 	struct dent *parent = dent_parent(d);
 	struct inode *dir = parent ? inode_of(fs, VIEW_TREE, parent) : NULL;
-	struct note *n;
 	if (!dir)
-		return; /* a directory the kernel does not know has no names in its cache */
-	n = note_new(fs, NOTE_NAME, dir->ino, dent_basename(d));
+		return;
+	struct note *n = note_new(fs, kind, dent_basename(d));
+	if (n) {
+		n->dir = dir->ino;
+		n->ino = ino;
+	}
 	inode_put(fs, dir);
-	if (n)
-		jobs_push(fs->notifier, &n->job);
-	else
-		lost();
+	push(n);
+}
+
+void notify_name(struct fs *fs, struct dent *d)
+{
+	push_name(fs, NOTE_NAME, d, 0);
 }
 
 void notify_inode(struct fs *fs, struct inode *in)
 {
-	struct note *n = note_new(fs, NOTE_INODE, in->ino, NULL);
+	struct note *n = note_new(fs, NOTE_INODE, NULL);
 	if (n)
-		jobs_push(fs->notifier, &n->job);
-	else
-		lost();
+		n->ino = in->ino;
+	push(n);
 }
 
 void notify_then(struct fs *fs, void (*action)(void *arg), void *arg)
 {
-	struct note *n = note_new(fs, NOTE_ACTION, 0, NULL);
+	struct note *n = note_new(fs, NOTE_ACTION, NULL);
 	if (!n) {
 		action(arg);
 		return;
@@ -98,51 +115,49 @@ void notify_then(struct fs *fs, void (*action)(void *arg), void *arg)
 	jobs_push(fs->notifier, &n->job);
 }
 
-/* The name gets a new node: rotation, purge, or it is gone. The old one keeps what open files hold.
- */
-static void node_over(struct fs *fs, struct dent *d, bool drop_pages)
+/* The name gets a new node, or is gone. The old one keeps what open files hold. */
+static void node_over(struct fs *fs, struct dent *d, enum core_change what)
 {
 	struct inode *in = inode_of(fs, VIEW_TREE, d);
 	if (in) {
 		inode_supersede(fs, in);
-		if (drop_pages) {
+		if (what == CORE_GONE || what == CORE_PURGED) {
 			inode_drop_held(fs, in);
 			notify_inode(fs, in);
 		}
-		inode_put(fs, in);
 	}
-	notify_name(fs, d);
+	if (!rename_change(fs, d, what, in)) {
+		if (in && what == CORE_GONE)
+			push_name(fs, NOTE_GONE, d, in->ino);
+		else
+			notify_name(fs, d);
+	}
+	inode_put(fs, in);
+}
+
+/* The node stays: what the kernel knows of it is over. */
+static void node_changed(struct fs *fs, struct dent *d, enum core_change what)
+{
+	struct inode *in = inode_of(fs, VIEW_TREE, d);
+	if (!in)
+		return;
+	if (what == CORE_EXPIRED)
+		inode_drop_held(fs, in);
+	notify_inode(fs, in);
+	inode_put(fs, in);
+	if (what == CORE_ATTR)
+		notify_name(fs, d); /* a name that is no longer cached gets another node */
 }
 
 void notify_changed(void *arg, struct dent *d, enum core_change what)
 {
 	struct fs *fs = arg;
-	struct inode *in;
+	const bool stays = dent_kind(d) == CORE_DIR && what != CORE_NEW && what != CORE_GONE;
 	if (!atomic_load(&fs->serving))
 		return; /* the kernel knows nothing yet, or no more */
 	onchange_note(fs->onchange, d, what);
-	switch (what) {
-	case CORE_NEW:
-		notify_name(fs, d); /* a provisional node may stand for it */
-		break;
-	case CORE_ROTATED:
-		node_over(fs, d, false);
-		break;
-	case CORE_GONE:
-	case CORE_PURGED:
-		node_over(fs, d, true);
-		break;
-	case CORE_EXPIRED:
-	case CORE_ATTR:
-		in = inode_of(fs, VIEW_TREE, d);
-		if (!in)
-			break;
-		if (what == CORE_EXPIRED)
-			inode_drop_held(fs, in);
-		notify_inode(fs, in);
-		inode_put(fs, in);
-		if (what == CORE_ATTR)
-			notify_name(fs, d); /* a name that is no longer cached gets another node */
-		break;
-	}
+	if (stays || what == CORE_EXPIRED || what == CORE_ATTR)
+		node_changed(fs, d, what);
+	else
+		node_over(fs, d, what);
 }

@@ -34,7 +34,9 @@ enum resolved resolve(struct fs *fs, struct inode *dir, const char *name, struct
 /* What a name of the tree is in a view; `sub` is that of the directory of the view. */
 enum mirrored { MIRROR_NONE, MIRROR_FILE, MIRROR_DIR };
 enum mirrored mirror(enum view view, const char *sub, const struct dent *d);
-/* The pinned inode for what was found, or NULL on no memory. */
+/* The pinned node that the kernel is to see for what was found, or NULL on no memory; and the one
+ * that is current, which differs while a rename is on its way. */
+struct inode *found_current(struct fs *fs, const struct found *f);
 struct inode *found_inode(struct fs *fs, const struct found *f);
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n);
@@ -52,6 +54,9 @@ void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+/* Sends the caller of a finished park away with ESTALE, once the kernel has seen the renames asked
+ * for so far. */
+void file_send_back(struct park *p);
 /* The value of `d` in payload `p` as fields. */
 struct fields;
 int file_fields(

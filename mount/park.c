@@ -46,10 +46,18 @@ void park_put(struct park *p)
 	mem_free(p);
 }
 
+void park_lookup(struct park *p)
+{
+	p->is_lookup = true;
+	atomic_fetch_add(&p->fs->parked_lookups, 1);
+}
+
 bool park_finish(struct park *p)
 {
 	if (atomic_exchange(&p->finished, true))
 		return false;
+	if (p->is_lookup)
+		atomic_fetch_sub(&p->fs->parked_lookups, 1);
 	/* Waits for a running on_interrupt(), and lets none start: the request may be freed by the
 	 * reply that follows. */
 	fuse_req_interrupt_func(p->req, NULL, NULL);

@@ -46,14 +46,15 @@ struct park {
 	struct job job;
 	int64_t deadline;
 	off_t off;
-	bool reading, asked;
-	struct payload *payload; /* with `bytes`: the current version; a reference, or NULL */
+	bool reading, follow;
+	struct payload *payload; /* the current version, if it is here already; a reference */
 
 	/* private */
 	bool (*cancel)(struct park *p);
 	pid_t tid; /* the caller's thread */
 	_Atomic unsigned refs;
 	atomic_bool finished;
+	bool is_lookup;
 	bool queued; /* on the list of interrupted ones; under the parks' lock */
 	struct park *prev, *next;
 };
@@ -71,6 +72,9 @@ void park_arm(struct park *p);
  * memory, the request is then already answered ENOMEM. */
 struct park *park_new(
 	struct fs *fs, fuse_req_t req, struct inode *in, bool (*cancel)(struct park *p));
+/* Before park_arm(): it is a LOOKUP, which holds its directory in the kernel: no renames while
+ * there are any. */
+void park_lookup(struct park *p);
 /* True for exactly one caller, which must answer p->req. */
 bool park_finish(struct park *p);
 /* Gives a reference back: the callback does it when it is through. */

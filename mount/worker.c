@@ -11,6 +11,7 @@
 #include "mount/notify.h"
 #include "mount/onchange.h"
 #include "mount/park.h"
+#include "mount/rename.h"
 #include "mount/renamer.h"
 #include "mount/session.h"
 #include <errno.h>
@@ -261,7 +262,8 @@ static int start(struct worker *w, struct sfs_err *err)
 		return r;
 	if ((r = renamer_new(WORKER_RENAMER_FD, fs->hold, &fs->renamer)) < 0 ||
 		(r = inodes_new(fs)) < 0 || (r = parks_new(fs)) < 0 ||
-		(r = jobs_new(&fs->notifier)) < 0 || (r = jobs_new(&fs->asker)) < 0)
+		(r = jobs_new(&fs->notifier)) < 0 || (r = renames_new(fs)) < 0 ||
+		(r = jobs_new(&fs->asker)) < 0)
 		return err_errno(err, -r, "cannot start serving");
 	if (opt_find(&core_config(fs->core)->mount, "on_change") &&
 		(r = onchange_new(w->paths.hold, &fs->onchange)) < 0)
@@ -280,10 +282,9 @@ static void finish(struct worker *w)
 	atomic_store(&fs->serving, false);
 	audit_stop_asking(fs);
 	parks_free(fs);
-	if (fs->renamer)
-		renamer_stop(fs->renamer);
 	onchange_free(fs->onchange);
 	jobs_free(take(fs->asker));
+	renames_free(fs);
 	jobs_free(take(fs->notifier));
 	renamer_free(fs->renamer);
 	audit_stop_writing(fs);
