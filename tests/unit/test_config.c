@@ -403,33 +403,6 @@ Test(config, log_in_the_mount_is_refused)
 	config_free(c);
 }
 
-Test(config, audit)
-{
-	struct sfs_err err = {0};
-	struct config *c = loaded("fake:0", "audit=syslog,audit_required"), *other;
-	cr_assert_str_eq(config_audit(c), "syslog");
-	cr_assert(config_audit_required(c));
-	other = loaded("fake:0", "audit=syslog");
-	cr_assert_not(config_audit_required(other));
-	cr_assert_eq(config_check_reload(c, c, &err), 0);
-	cr_assert_eq(config_check_reload(c, other, &err), -EINVAL);
-	cr_assert(strstr(err.msg, "audit"), "%s", err.msg);
-	config_free(other);
-	other = loaded("fake:0", "");
-	cr_assert_null(config_audit(other));
-	cr_assert_eq(config_check_reload(other, c, &err), -EINVAL);
-	config_free(other);
-	config_free(c);
-	c = loaded("fake:0", "audit=/run/secrets/audit");
-	cr_assert_eq(config_check_mountpoint(c, "/run/secrets", &err), -EINVAL);
-	cr_assert(strstr(err.msg, "option audit"), "%s", err.msg);
-	cr_assert_eq(config_check_mountpoint(c, "/run/secret", &err), 0);
-	config_free(c);
-	load_refused("fake:0", "audit=file", "absolute");
-	load_refused("fake:0", "audit=", "absolute");
-	load_refused("fake:0", "audit_required", "audit=");
-}
-
 static bool in(char **v, const char *s)
 {
 	for (; *v; v++)
