@@ -80,7 +80,7 @@ void help_wrapped(FILE *f, const char *text, int indent);
 int man_table(FILE *f, const char *table, struct sfs_err *err);
 
 extern const struct cli_command cmd_mount, cmd_mount_helper, cmd_umount, cmd_ls, cmd_get,
-	cmd_hydrate, cmd_purge, cmd_refresh, cmd_cached, cmd_status, cmd_check, cmd_backends,
-	cmd_version, cmd_help;
+	cmd_hydrate, cmd_purge, cmd_refresh, cmd_cached, cmd_status, cmd_events, cmd_check,
+	cmd_backends, cmd_version, cmd_help;
 
 #endif

@@ -5,7 +5,6 @@
 #include "base/mountinfo.h"
 #include "base/path.h"
 #include "base/text.h"
-#include "mount/launch.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -47,7 +46,7 @@ static int choose_named(const struct mount_entry *m, size_t n, const char *given
 	if (r < 0)
 		return r;
 	const struct mount_entry *top = mountinfo_top(m, n, point);
-	if (!top || !is_ours(top))
+	if (!top || strcmp(top->type, MOUNT_TYPE) != 0)
 		return err_set(err, ENODEV, "%s is no mount of secretfs", point);
 	ret->point = take(point);
 	return 0;
@@ -95,10 +94,6 @@ static int choose_by_path(
 		}
 	}
 	const struct mount_entry *found = find_mount(m, n, arg);
-	if (!found && launch_place(arg, &ret->first, NULL) == 0) {
-		found = find_mount(m, n, ret->first);
-		ret->args[0] = ret->first;
-	}
 	if (!found)
 		return err_set(err, ENODEV, "%s lies in no mount of secretfs", arg);
 	ret->point = mem_strdup(found->point);
@@ -140,8 +135,7 @@ int client_open(const struct cli_args *a, struct client *ret, struct sfs_err *er
 void client_close(struct client *c)
 {
 	mem_free(c->point);
-	mem_free(c->first);
-	c->point = c->first = NULL;
+	c->point = NULL;
 }
 
 int client_no_names(const struct client *c, struct sfs_err *err)
@@ -209,7 +203,7 @@ int client_error(const char *path, int code, struct sfs_err *err)
 	return err_errno(err, code, "%s", path);
 }
 
-static int control_error(const struct client *c, const char *path, int code, struct sfs_err *err)
+int client_control_error(const struct client *c, const char *path, int code, struct sfs_err *err)
 {
 	if (code == EACCES)
 		return err_set(err, code,
@@ -218,7 +212,7 @@ static int control_error(const struct client *c, const char *path, int code, str
 	return err_errno(err, code, "%s", path);
 }
 
-int client_read_fd(int fd, struct buf *ret)
+static int read_all(int fd, struct buf *ret)
 {
 	for (;;) {
 		char *room = buf_reserve(ret, READ_CHUNK);
@@ -241,17 +235,8 @@ int client_read(const struct client *c, const char *control, struct buf *ret, st
 	if (!path)
 		return err_set(err, ENOMEM, "out of memory");
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? -errno : client_read_fd(fd, ret);
-	return r < 0 ? control_error(c, path, -r, err) : 0;
-}
-
-int client_show(const struct cli_args *a, const char *control, struct buf *ret, struct sfs_err *err)
-{
-	_cleanup_(client_close) struct client c = {0};
-	int r = client_open(a, &c, err);
-	if (r == 0)
-		r = client_no_names(&c, err);
-	return r < 0 ? r : client_read(&c, control, ret, err);
+	int r = fd < 0 ? -errno : read_all(fd, ret);
+	return r < 0 ? client_control_error(c, path, -r, err) : 0;
 }
 
 /* Bytes of the next write: whole lines, as many as fit. */
@@ -272,7 +257,7 @@ int client_write(const struct client *c, const char *control, const char *text, 
 		return err_set(err, ENOMEM, "out of memory");
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
-		return control_error(c, path, errno, err);
+		return client_control_error(c, path, errno, err);
 	for (size_t done = 0; done < len;) {
 		size_t n = chunk_len(text + done, len - done);
 		ssize_t w = write(fd, text + done, n);

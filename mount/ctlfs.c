@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/name.h"
+#include "mount/eventfile.h"
 #include "mount/notify.h"
 #include "mount/ops.h"
 #include "mount/rename.h"
@@ -72,6 +73,8 @@ bool control_lookup(struct fs *fs, struct inode *dir, const char *name, struct f
 
 int control_snapshot(struct fs *fs, struct inode *in)
 {
+	if (in->view == VIEW_CONTROL && in->control == CONTROL_EVENTS)
+		return eventfile_begin(fs, in);
 	return in->view == VIEW_CONTROL ? core_control_read(fs->core, in->control, &in->text) : 0;
 }
 
@@ -121,6 +124,8 @@ void control_open(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_f
 						    : control_rows[in->control].writable;
 	if (writes && !writable)
 		fuse_reply_err(req, EROFS);
+	else if (eventfile_is(in))
+		eventfile_open(fs, req, in, fi);
 	else if (in->view == VIEW_LIST && !writes)
 		open_list(fs, req, in, fi);
 	else

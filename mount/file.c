@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "core/fields.h"
 #include "mount/audit.h"
+#include "mount/eventfile.h"
 #include "mount/notify.h"
 #include "mount/ops.h"
 #include "mount/rename.h"
@@ -331,12 +332,14 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	inode_put(fs, in);
 }
 
-static void read_handle(
-	struct fs *fs, fuse_req_t req, uint64_t ino, size_t size, off_t off, uint64_t fh)
+static void read_handle(struct fs *fs, fuse_req_t req, uint64_t ino, size_t size, off_t off,
+	struct fuse_file_info *fi)
 {
-	struct handle *h = handle_get(fs, fh);
+	struct handle *h = handle_get(fs, fi->fh);
 	if (!h || h->inode->ino != ino || h->inode->is_dir)
 		fuse_reply_err(req, ESTALE);
+	else if (h->events)
+		eventfile_read(fs, req, h, size, off, fi->flags);
 	else if (h->bytes)
 		file_reply_bytes(req, h->bytes, size, off);
 	else
@@ -348,12 +351,14 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 {
 	struct fs *fs = fs_of(req);
 	if (!fs->no_open) {
-		read_handle(fs, req, ino, size, off, fi->fh);
+		read_handle(fs, req, ino, size, off, fi);
 		return;
 	}
 	struct inode *in = inode_get(fs, ino);
 	if (!in || in->is_dir)
 		fuse_reply_err(req, ESTALE);
+	else if (eventfile_is(in))
+		eventfile_read_pages(fs, req, in, size, off);
 	else
 		fill_read(fs, req, in, size, off);
 	inode_put(fs, in);
@@ -365,6 +370,8 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct inode *in = inode_get(fs, ino);
 	if (in && in->view == VIEW_CONTROL)
 		control_release(fs, in);
+	if (in && eventfile_is(in))
+		eventfile_release(fs, fi->fh);
 	inode_put(fs, in);
 	handle_close(fs, fi->fh);
 	fuse_reply_err(req, 0);

@@ -23,6 +23,7 @@ struct inodes;
 struct parks;
 struct audit;
 struct onchange;
+struct eventfile;
 struct renamer;
 struct jobs;
 struct renames;
@@ -38,6 +39,7 @@ struct fs {
 	atomic_uint parked_lookups;
 	struct jobs *asker;	   /* asks the holder what may take a moment */
 	struct onchange *onchange; /* onchange.h; NULL without a command */
+	struct eventfile *eventfile;
 	struct hold_client *hold;
 	struct audit *audit; /* NULL: no audit= */
 	bool no_open;	 /* hydrated mode: the kernel sends no OPEN, content stands at the inode */

@@ -8,6 +8,7 @@ void handle_clear(struct handle *h)
 {
 	secret_unref(h->bytes);
 	buf_clear(&h->text);
+	mem_free(h->events);
 	for (size_t i = 0; i < h->nnames; i++)
 		mem_free(h->names[i]);
 	mem_free(h->names);

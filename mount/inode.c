@@ -37,6 +37,7 @@ static void inode_destroy(struct fs *fs, struct inode *in)
 	secret_unref(in->held);
 	buf_clear(&in->text);
 	buf_clear(&in->pending);
+	mem_free(in->events);
 	if (in->dent)
 		dent_unref(fs->core, in->dent);
 	mem_free(in->sub);

@@ -37,6 +37,7 @@ struct inode {
 	int control;	     /* VIEW_CONTROL files: enum control_file; else -1 */
 	uint64_t generation; /* of the dent when made */
 	struct buf text;     /* control file: the snapshot made at LOOKUP */
+	struct event_reader *events; /* .control/events: owned; else NULL */
 
 	/* under the table's lock; read with inode_state(), changed with the functions below */
 	uint64_t nlookup; /* as the kernel counts */
@@ -170,6 +171,7 @@ struct handle {
 	struct inode *inode;  /* pinned */
 	struct secret *bytes; /* what reads return: a value; else NULL and `text` counts */
 	struct buf text;      /* what reads return: text that is no secret, made at OPEN */
+	struct event_reader *events; /* of .control/events: owned; else NULL */
 	bool listed;	      /* a directory whose names were made at OPENDIR (versions, fields): */
 	char **names;
 	unsigned char *types; /* DT_* of each name */

@@ -15,6 +15,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_purge,
 	&cmd_cached,
 	&cmd_status,
+	&cmd_events,
 	&cmd_check,
 	&cmd_backends,
 	&cmd_version,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
+#include "mount/eventfile.h"
 #include "mount/ops.h"
 #include <errno.h>
 #include <sys/stat.h>
@@ -69,6 +70,8 @@ void node_stat(struct fs *fs, struct inode *in, struct stat *st)
 	st->st_blocks = (blkcnt_t)((size + BLOCK - 1) / BLOCK);
 	st->st_mtim = ns_time(s.mtime ? s.mtime : a.mtime ? a.mtime : fs->mounted);
 	st->st_ctim = st->st_atim = st->st_mtim;
+	if (eventfile_is(in))
+		eventfile_stat(fs, in, st);
 }
 
 /* Until the version bound may have to be asked for again. */

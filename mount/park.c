@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "mount/audit.h"
+#include "mount/eventfile.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,8 +16,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#define LOOK_EVERY  (100 * NSEC_PER_MSEC)
-#define SWEEP_EVERY (500 * NSEC_PER_MSEC)
+#define LOOK_EVERY_MS  100
+#define SWEEP_EVERY_MS 500
 
 struct parks {
 	pthread_mutex_t lock; /* protects the list and the flags; taken under libfuse's request
@@ -176,7 +177,7 @@ static void look_round(struct parks *ps)
 	pthread_mutex_unlock(&ps->lock);
 	DL_FOREACH_SAFE (list, p, tmp) {
 		bool over = atomic_load(&p->finished);
-		if (!over && must_go(p->tid)) {
+		if (!over && (p->stream || must_go(p->tid))) {
 			answer_interrupted(p);
 			over = true;
 		}
@@ -191,6 +192,19 @@ static void look_round(struct parks *ps)
 	pthread_mutex_unlock(&ps->lock);
 }
 
+static void wait_ms(struct parks *ps, long ms)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += ms / 1000;
+	ts.tv_nsec += (ms % 1000) * 1000000L;
+	if (ts.tv_nsec >= 1000000000L) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000L;
+	}
+	pthread_cond_timedwait(&ps->wake, &ps->lock, &ts);
+}
+
 static void *parks_run(void *arg)
 {
 	struct fs *fs = arg;
@@ -199,9 +213,9 @@ static void *parks_run(void *arg)
 	while (!stop) {
 		pthread_mutex_lock(&ps->lock);
 		if (ps->interrupted)
-			clock_cond_wait(&ps->wake, &ps->lock, LOOK_EVERY);
+			wait_ms(ps, LOOK_EVERY_MS);
 		else if (sweeping)
-			clock_cond_wait(&ps->wake, &ps->lock, SWEEP_EVERY);
+			wait_ms(ps, SWEEP_EVERY_MS);
 		else
 			while (!ps->stop && !ps->interrupted && !ps->kicked)
 				pthread_cond_wait(&ps->wake, &ps->lock);
@@ -210,6 +224,7 @@ static void *parks_run(void *arg)
 		pthread_mutex_unlock(&ps->lock);
 		look_round(ps);
 		sweeping = inodes_sweep(fs);
+		sweeping = eventfile_sweep(fs) || sweeping;
 	}
 	return NULL;
 }
@@ -217,11 +232,15 @@ static void *parks_run(void *arg)
 int parks_new(struct fs *fs)
 {
 	struct parks *ps = mem_calloc(1, sizeof(*ps));
+	pthread_condattr_t attr;
 	int r;
 	if (!ps)
 		return -ENOMEM;
 	pthread_mutex_init(&ps->lock, NULL);
-	clock_cond_init(&ps->wake);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&ps->wake, &attr);
+	pthread_condattr_destroy(&attr);
 	fs->parks = ps;
 	r = pthread_create(&ps->thread, NULL, parks_run, fs);
 	if (r) {

@@ -30,6 +30,12 @@ struct park {
 		struct versions_waiter versions;
 		struct text_waiter text;
 		struct control_waiter control;
+		struct { /* a read of .control/events; under the lock of eventfile.c */
+			struct park *prev, *next;
+			off_t off;
+			int64_t deadline;
+			bool linked;
+		} event;
 	} w;
 	struct payer payer; /* the caller, on whose account a fetch starts; for w.fetch, w.list */
 	/* What the operation needs when it goes on. */
@@ -48,6 +54,9 @@ struct park {
 	off_t off;
 	bool reading, follow;
 	struct payload *payload; /* the current version, if it is here already; a reference */
+
+	bool stream; /* set before park_arm(): it may wait for hours, so any signal of the caller
+			ends it */
 
 	/* private */
 	bool (*cancel)(struct park *p);

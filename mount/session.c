@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "mount/eventfile.h"
 #include "mount/ops.h"
 #include "mount/rename.h"
 #include "mount/replies.h"
@@ -121,6 +122,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.read = op_read,
 	.write = op_write,
 	.release = op_release,
+	.poll = op_poll,
 	.statfs = op_statfs,
 	.getxattr = op_getxattr,
 	.listxattr = op_listxattr,

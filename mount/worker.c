@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "mount/audit.h"
+#include "mount/eventfile.h"
 #include "mount/notify.h"
 #include "mount/onchange.h"
 #include "mount/park.h"
@@ -123,6 +124,8 @@ static void reload(struct worker *w)
 	int r = load(w, &c, &err);
 	if (r == 0)
 		r = core_reload(w->fs.core, c, &err);
+	const struct event e = {.what = r == 0 ? "reloaded" : "error", .err = r < 0 ? &err : NULL};
+	events_add(core_event_ring(w->fs.core), &e);
 	if (r == 0) {
 		log_info("%s: configuration read again", w->argv[ARG_MOUNTPOINT]);
 		return;
@@ -261,13 +264,15 @@ static int start(struct worker *w, struct sfs_err *err)
 	if ((r = audit_new(fs, w->argv[ARG_MOUNTPOINT], err)) < 0)
 		return r;
 	if ((r = renamer_new(WORKER_RENAMER_FD, fs->hold, &fs->renamer)) < 0 ||
-		(r = inodes_new(fs)) < 0 || (r = parks_new(fs)) < 0 ||
-		(r = jobs_new(&fs->notifier)) < 0 || (r = renames_new(fs)) < 0 ||
-		(r = jobs_new(&fs->asker)) < 0)
+		(r = inodes_new(fs)) < 0 || (r = eventfile_new(fs)) < 0 ||
+		(r = parks_new(fs)) < 0 || (r = jobs_new(&fs->notifier)) < 0 ||
+		(r = renames_new(fs)) < 0 || (r = jobs_new(&fs->asker)) < 0)
 		return err_errno(err, -r, "cannot start serving");
 	if (opt_find(&core_config(fs->core)->mount, "on_change") &&
 		(r = onchange_new(w->paths.hold, &fs->onchange)) < 0)
 		return err_errno(err, -r, "cannot start serving");
+	/* So the file is never empty, which would keep `tail` waiting for a first line. */
+	events_add(core_event_ring(fs->core), &(struct event){.what = "mounted"});
 	atomic_store(&fs->serving, true);
 	return session_start(fs, err);
 }
@@ -281,6 +286,7 @@ static void finish(struct worker *w)
 		core_shutdown(fs->core);
 	atomic_store(&fs->serving, false);
 	audit_stop_asking(fs);
+	eventfile_end(fs);
 	parks_free(fs);
 	onchange_free(fs->onchange);
 	jobs_free(take(fs->asker));
@@ -289,6 +295,7 @@ static void finish(struct worker *w)
 	renamer_free(fs->renamer);
 	audit_stop_writing(fs);
 	audit_free(fs);
+	eventfile_free(fs);
 	if (fs->inodes)
 		inodes_free(fs);
 	if (fs->core)

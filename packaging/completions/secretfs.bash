@@ -33,7 +33,7 @@ _secretfs()
 {
 	local commands flags='' cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	COMPREPLY=()
-commands='mount umount ls get hydrate refresh purge cached status check backends version help'
+commands='mount umount ls get hydrate refresh purge cached status events check backends version help'
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
 		return
@@ -48,6 +48,7 @@ commands='mount umount ls get hydrate refresh purge cached status check backends
 	purge) flags='--help --mountpoint --all --literal' ;;
 	cached) flags='--help --mountpoint' ;;
 	status) flags='--help --mountpoint --json' ;;
+	events) flags='--help --mountpoint --follow --once --since --json --plain' ;;
 	check) flags='--help --options' ;;
 	backends) flags='--help' ;;
 	version) flags='--help' ;;

@@ -43,6 +43,10 @@
 #define SFS_COMMAND_MAX	  4096		     /* on_change=; a longer one belongs in a script */
 #define SFS_CHANGES_MAX \
 	65536 /* lines that wait for one run of on_change=; what is more becomes one line */
+#define SFS_EVENTS_MAX	 4096 /* events kept: minutes of a busy mount, for a reader that pauses */
+#define SFS_EVENTS_BYTES (1024 * 1024) /* and their text, some 256 bytes each */
+#define SFS_EVENT_LINE_MAX \
+	32768		      /* a path, a version and a sentence, each byte as \uXXXX at worst */
 #define SFS_HOLD_MSG_MAX 8192 /* one message between worker and holder: a path and a sentence */
 
 #endif

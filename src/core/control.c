@@ -24,6 +24,10 @@ const struct control_row control_rows[CONTROL_N] = {
 		"The names in the cache: name, version, age, seconds left, state."},
 	[CONTROL_STATUS] = {"status", false, NULL, "State of the mount, as JSON."},
 	[CONTROL_METRICS] = {"metrics", false, NULL, "Counters in the format of Prometheus."},
+	[CONTROL_EVENTS] = {"events", false, NULL,
+		"What happens, one JSON object a line: fetched, rotated, purged, expired, created, "
+		"deleted, listed, error and others. It grows with each event, for tail -f; where "
+		"files are opened at the daemon a read at the end waits, and poll(2) works."},
 	[CONTROL_CONFIG] = {"config", false, NULL,
 		"The configuration in force, with the origin of each value."},
 	[CONTROL_LIST_ALL] = {"all", false, NULL, "The names, one a line."},

@@ -32,11 +32,12 @@ void core_unlock_quiet(struct core *core)
 /* One batch of events. Names that came and went meanwhile are no news. */
 static void send_batch(struct core *core, struct tree_event *v, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		if (core->ev.changed && (v[i].what != CORE_NEW || dent_alive(v[i].d)))
 			core->ev.changed(core->ev.arg, v[i].d, v[i].what);
+	core_tell_changes(core, v, n);
+	for (size_t i = 0; i < n; i++)
 		dent_unref(core, v[i].d);
-	}
 	mem_free(v);
 }
 
@@ -157,7 +158,9 @@ static struct core *new_core(
 	const struct path_env *paths, const struct envstore *env, const struct core_events *ev)
 {
 	struct core *core = mem_calloc(1, sizeof(*core));
-	if (!core || tree_init(&core->tree) < 0) {
+	if (!core || events_new(&core->events) < 0 || tree_init(&core->tree) < 0) {
+		if (core)
+			events_free(core->events);
 		mem_free(core);
 		return NULL;
 	}
@@ -380,6 +383,7 @@ void core_free(struct core *core)
 	ptab_clear(&core->provs);
 	free_policies(core);
 	free_notes(core);
+	events_free(core->events);
 	config_free(core->conf);
 	pthread_cond_destroy(&core->listed);
 	pthread_cond_destroy(&core->idle);
@@ -406,6 +410,11 @@ void core_set_mount_dir(struct core *core, const char *dir)
 	core->mount_dir = copy;
 	pthread_mutex_unlock(&core->note_lock);
 	mem_free(old);
+}
+
+struct events *core_event_ring(struct core *core)
+{
+	return core->events;
 }
 
 void core_note(struct core *core, const char *text)

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "core/config.h"
+#include "core/events.h"
 #include "core/instance.h"
 #include "core/store.h"
 
@@ -73,6 +74,8 @@ const struct config *core_config(
  * not locked: ..."). Copied. */
 void core_set_mount_dir(struct core *core, const char *dir);
 void core_note(struct core *core, const char *text);
+/* What .control/events shows; lives as long as the core. */
+struct events *core_event_ring(struct core *core);
 
 /* --- names --- */
 struct dent *core_root(struct core *core); /* a reference */
@@ -201,6 +204,7 @@ enum control_file {
 	CONTROL_CACHED,
 	CONTROL_STATUS,
 	CONTROL_METRICS,
+	CONTROL_EVENTS,
 	CONTROL_CONFIG,
 	CONTROL_LIST_ALL,
 	CONTROL_N
@@ -213,7 +217,8 @@ struct control_row {
 };
 extern const struct control_row control_rows[CONTROL_N];
 
-/* The text a read of the file shows now, appended to `out`. */
+/* The text a read of the file shows now, appended to `out`; -ENOENT for CONTROL_EVENTS, which is
+ * read from the ring. */
 int core_control_read(struct core *core, enum control_file f, struct buf *out);
 /* .control/list/FILTER: the names that match, one a line. `*` is a listing like those that `ls`
  * shows, and the tree follows it; what a provider's filter finds changes no tree. */

@@ -142,6 +142,7 @@ void core_hydrate_news(struct core *core)
 	core_hydrate_look(core, &v);
 	if (v.kept.running || !atomic_exchange(&core->hydrating, false))
 		return;
+	core_tell_hydrated(core, "hydrated", v.kept.tried, v.kept.total, v.kept.failed);
 	log_info("hydrated %zu of %zu secrets in %.1f s, %zu failed%s",
 		v.kept.tried - v.kept.failed, v.kept.total,
 		(double)(clock_boot() - core->started_boot) / (double)NSEC_PER_SEC, v.kept.failed,

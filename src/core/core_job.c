@@ -56,6 +56,7 @@ static void note_control_error(struct core *core, const struct sfs_err *err)
 	core->control_err = *err;
 	core->control_err_wall = clock_wall();
 	pthread_mutex_unlock(&core->note_lock);
+	core_tell_error(core, NULL, err);
 	log_warn("%s", err->msg);
 }
 
@@ -130,11 +131,20 @@ static void keep_progress(struct job *j)
 	mem_free(old);
 }
 
+static void tell_end(const struct job *j)
+{
+	bool fetches = j->file == CONTROL_HYDRATE || j->file == CONTROL_REFRESH;
+	if (fetches)
+		core_tell_hydrated(j->core, j->file == CONTROL_HYDRATE ? "hydrated" : "refreshed",
+			j->done, j->ntargets > j->done ? j->ntargets : j->done, j->nfailures);
+}
+
 static void job_finish(struct job *j)
 {
 	struct core *core = j->core;
 	struct sfs_err err;
 	keep_progress(j);
+	tell_end(j);
 	int r = job_error(j, &err);
 	core_lock(core);
 	DL_DELETE(core->jobs, j);

@@ -123,8 +123,10 @@ static void list_ended(struct core_inst *ci, const struct sfs_err *err)
 	core_lock(core);
 	bool report = err && !core->shutdown && !ci->closing;
 	core_unlock(core);
-	if (report) /* before anybody who waits looks at it */
+	if (report) { /* before anybody who waits looks at it */
 		core_error_note(core, err);
+		core_tell_error(core, ci->name, err);
+	}
 	core_lock(core);
 	ci->running = false;
 	ci->answered = true;

@@ -79,6 +79,7 @@ struct core {
 	pthread_mutex_t sync, lock;
 	struct tree tree;
 	struct store *store;
+	struct events *events;
 	struct config *conf;	 /* in force */
 	int64_t timeout;	 /* option of that name at the start, seconds */
 	struct dent **map_dents; /* one for each conf->maps: a reference, or NULL */
@@ -149,6 +150,29 @@ const struct policy *core_policy(
 bool core_use(struct core *core);
 void core_unuse(struct core *core);
 
+/* --- core_events.c: what .control/events tells --- */
+
+/* What is to be told of an entry. */
+struct news {
+	const char *what; /* NULL = nothing */
+	char *name;	  /* path under the mount, owned; NULL = none */
+};
+/* Chooses words and name for what the store reports. Tree lock. */
+void core_news(struct core *core, struct entry *e, enum store_event ev, const struct sfs_err *err,
+	struct news *ret);
+/* A secret that no listing shows was found, and this is its entry. Tree lock. */
+void core_news_found(struct subject *s, const struct entry *e);
+/* Tells it. No lock held, as for those below. */
+void core_tell(struct core *core, struct entry *e, struct news *n, const struct sfs_err *err);
+/* A listing came and brought so many changes. */
+void core_tell_listed(struct core_inst *ci, size_t names, size_t created, size_t deleted);
+/* A request to fetch is through, or the hydration at mount. */
+void core_tell_hydrated(
+	struct core *core, const char *what, size_t done, size_t total, size_t failed);
+/* A batch of changes of the tree. */
+void core_tell_changes(struct core *core, const struct tree_event *v, size_t n);
+/* Something that is of no single name failed. `source` may be NULL. */
+void core_tell_error(struct core *core, const char *source, const struct sfs_err *err);
 /* --- core_path.c: names of a source and paths under the mount --- */
 
 /* Path of provider name `name` given listing `l` (may be NULL): appended to `out`. -ENOENT: not

@@ -130,6 +130,8 @@ static void enter(struct prov *p, const struct candidate *c, struct payload *pay
 			s->entry = entry_ref(p->entry);
 		if (!p->version && payload->serial && !s->serial)
 			s->serial = payload->serial;
+		if (!p->version)
+			core_news_found(s, p->entry);
 	}
 	core_unlock(core);
 }

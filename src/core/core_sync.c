@@ -305,6 +305,17 @@ static void log_sync(
 			l->truncated ? ", there are more names than the limit" : "");
 }
 
+/* Of the first listing the number is news; later what came and went. */
+static void tell_sync(struct core_inst *ci, const struct sync_ops *ops, const struct listing *l,
+	size_t deleted, bool first)
+{
+	size_t created = 0;
+	for (size_t i = 0; i < ops->n && !first; i++)
+		created += ops->v[i].pol && ops->v[i].fresh;
+	if (first || created || deleted)
+		core_tell_listed(ci, l->n, created, deleted);
+}
+
 /* With both locks. */
 static void install(struct core_inst *ci, struct listing *l, struct sync_ops *ops,
 	struct ptab *dropped, struct again *again)
@@ -341,9 +352,11 @@ void core_sync(struct core_inst *ci, struct listing *l)
 	compare(&ops, (struct view){.ci = ci, .l = ops.old, .names = true},
 		(struct view){.ci = ci, .l = l, .names = true}, core->conf, ci->incomplete);
 	core_lock(core);
+	bool first = !ci->answered;
 	install(ci, l, &ops, &dropped, &again);
 	core_unlock_quiet(core);
 	pthread_mutex_unlock(&core->sync);
+	tell_sync(ci, &ops, l, dropped.n, first);
 	core_send(core);
 	log_sync(ci, &ops, l);
 	for (size_t i = 0; i < again.n; i++) {

@@ -318,8 +318,10 @@ void core_store_event(void *arg, struct entry *e, enum store_event ev, const str
 {
 	struct core *core = arg;
 	const struct entry_tag *tag = entry_user(e);
+	struct news news = {0};
+	core_lock(core);
+	core_news(core, e, ev, err, &news);
 	if (tag && !tag->version) {
-		core_lock(core);
 		struct subject *s = tree_subject(&core->tree, tag->ci, entry_name(e), false);
 		if (s && (ev == STORE_FETCHED || ev == STORE_REFRESHED || ev == STORE_ROTATED))
 			value_came(core, s, e);
@@ -329,8 +331,9 @@ void core_store_event(void *arg, struct entry *e, enum store_event ev, const str
 			event_all(&core->tree, s, CORE_EXPIRED);
 		else if (s && ev == STORE_GONE)
 			value_gone(core, s, err);
-		core_unlock(core);
 	}
+	core_unlock(core);
+	core_tell(core, e, &news, err);
 	if (err && err->code != ENOENT)
 		core_error_note(core, err);
 	core_hydrate_news(core);

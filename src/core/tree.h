@@ -25,6 +25,7 @@ struct subject {
 	unsigned refs;		  /* one per dent that points here, dead ones included; tree lock */
 	bool unlisted;		  /* no listing shows it; it was found by asking */
 	bool leaving;		  /* core_sync_remove() is at work */
+	bool held, expired;	  /* at the last news: it had a value; its TTL was over */
 	struct core_inst *inst;	  /* a reference */
 	struct entry *entry;	  /* a reference; NULL until somebody asks for its value */
 	struct dent *shown;	  /* living dents that show it, chained by same_next */
@@ -59,6 +60,7 @@ struct dent {
 	_Atomic bool alive;    /* in the tree */
 	bool fixed;	       /* CORE_DIR that stays when empty */
 	bool mapped;	       /* a [map] name */
+	bool ended;	       /* CORE_DIR: its multi-key secret went, and that was not told yet */
 	uint16_t base;	       /* offset of the last component in `path` */
 	uint32_t size;	       /* of the bytes with serial `size_serial` */
 	uint64_t size_serial;

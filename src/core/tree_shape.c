@@ -231,6 +231,7 @@ static void remove_multikey(struct tree *t, struct dent *d)
 	s->refs++;
 	tree_unlink_subject(d);
 	d->multikey = d->keys_unknown = false;
+	d->ended = true;
 	subject_unref(t, s);
 	d->subject = NULL;
 	dent_ref(d);

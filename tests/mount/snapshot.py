@@ -26,6 +26,19 @@ def control(mount, out):
         keep(out, name.replace("/", "-"), read(f"{mount}/.control/{name}"))
 
 
+def events(mount, out):
+    """Where files are opened at the daemon a read at the end would wait."""
+    try:
+        fd = os.open(f"{mount}/.control/events", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            while data := os.read(fd, 1 << 20):
+                keep(out, "events", data)
+        finally:
+            os.close(fd)
+    except OSError as e:
+        keep(out, "events", str(e).encode())
+
+
 def names(mount):
     for d, dirs, files in os.walk(os.fsencode(mount)):
         for f in dirs + files:
@@ -65,6 +78,7 @@ def main():
     os.makedirs(out, exist_ok=True)
     processes(out)
     control(mount, out)
+    events(mount, out)
     attributes(mount, out)
 
 
