@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 #include <utlist.h>
 
 #define HOLDER_REST (30 * NSEC_PER_SEC)	  /* from asking a holder that did not answer */
@@ -170,20 +169,6 @@ static void sweep(struct audit *a)
 	a->sweeping = a->sweeping || on;
 }
 
-static void wait_for_work(struct audit *a)
-{
-	struct timespec ts;
-	if (!a->sweeping) {
-		pthread_cond_wait(&a->wake, &a->lock);
-		return;
-	}
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	ts.tv_nsec += SWEEP_EVERY;
-	ts.tv_sec += ts.tv_nsec / NSEC_PER_SEC;
-	ts.tv_nsec %= NSEC_PER_SEC;
-	pthread_cond_timedwait(&a->wake, &a->lock, &ts);
-}
-
 static void *ask_run(void *arg)
 {
 	struct audit *a = arg;
@@ -195,8 +180,10 @@ static void *ask_run(void *arg)
 			pthread_mutex_unlock(&a->lock);
 			settle(a, n, audit_ids_find(a->ids, n->tid));
 			pthread_mutex_lock(&a->lock);
+		} else if (a->sweeping) {
+			clock_cond_wait(&a->wake, &a->lock, SWEEP_EVERY);
 		} else {
-			wait_for_work(a);
+			pthread_cond_wait(&a->wake, &a->lock);
 		}
 		if (a->sweeping && clock_boot() >= a->sweep_at)
 			sweep(a);
@@ -411,15 +398,11 @@ int audit_new(struct fs *fs, const char *mountpoint, struct sfs_err *err)
 	if (!config_audit(c))
 		return 0;
 	struct audit *a = mem_calloc(1, sizeof(*a));
-	pthread_condattr_t attr;
 	if (!a)
 		return err_set(err, ENOMEM, "start the audit log: no memory");
 	a->fs = fs;
 	pthread_mutex_init(&a->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&a->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&a->wake);
 	int r = audit_fill(a, c, mountpoint);
 	if (r == 0)
 		r = audit_start(a);

@@ -87,7 +87,7 @@ static int reopen(struct audit_log *l)
 {
 	struct sfs_err err;
 	int fd, r = l->place.open(l->place.arg, &fd, &err);
-	l->open_at = clock_boot() + LOOK_EVERY;
+	l->open_at = l->look_at = clock_boot() + LOOK_EVERY;
 	if (r < 0) {
 		l->why = err;
 		return r;

@@ -5,6 +5,7 @@
 #include "base/mountinfo.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "mount/launch.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -46,7 +47,7 @@ static int choose_named(const struct mount_entry *m, size_t n, const char *given
 	if (r < 0)
 		return r;
 	const struct mount_entry *top = mountinfo_top(m, n, point);
-	if (!top || strcmp(top->type, MOUNT_TYPE) != 0)
+	if (!top || !is_ours(top))
 		return err_set(err, ENODEV, "%s is no mount of secretfs", point);
 	ret->point = take(point);
 	return 0;
@@ -94,6 +95,10 @@ static int choose_by_path(
 		}
 	}
 	const struct mount_entry *found = find_mount(m, n, arg);
+	if (!found && launch_place(arg, &ret->first, NULL) == 0) {
+		found = find_mount(m, n, ret->first);
+		ret->args[0] = ret->first;
+	}
 	if (!found)
 		return err_set(err, ENODEV, "%s lies in no mount of secretfs", arg);
 	ret->point = mem_strdup(found->point);
@@ -135,7 +140,8 @@ int client_open(const struct cli_args *a, struct client *ret, struct sfs_err *er
 void client_close(struct client *c)
 {
 	mem_free(c->point);
-	c->point = NULL;
+	mem_free(c->first);
+	c->point = c->first = NULL;
 }
 
 int client_no_names(const struct client *c, struct sfs_err *err)
@@ -212,7 +218,7 @@ int client_control_error(const struct client *c, const char *path, int code, str
 	return err_errno(err, code, "%s", path);
 }
 
-static int read_all(int fd, struct buf *ret)
+int client_read_fd(int fd, struct buf *ret)
 {
 	for (;;) {
 		char *room = buf_reserve(ret, READ_CHUNK);
@@ -235,8 +241,17 @@ int client_read(const struct client *c, const char *control, struct buf *ret, st
 	if (!path)
 		return err_set(err, ENOMEM, "out of memory");
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? -errno : read_all(fd, ret);
+	int r = fd < 0 ? -errno : client_read_fd(fd, ret);
 	return r < 0 ? client_control_error(c, path, -r, err) : 0;
+}
+
+int client_show(const struct cli_args *a, const char *control, struct buf *ret, struct sfs_err *err)
+{
+	_cleanup_(client_close) struct client c = {0};
+	int r = client_open(a, &c, err);
+	if (r == 0)
+		r = client_no_names(&c, err);
+	return r < 0 ? r : client_read(&c, control, ret, err);
 }
 
 /* Bytes of the next write: whole lines, as many as fit. */

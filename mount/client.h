@@ -28,12 +28,13 @@ struct client {
 	char **args; /* the command's arguments without a leading mount point; borrowed, ended by
 			NULL */
 	int nargs;
-	bool whole; /* the mount point was the first argument */
+	char *first; /* args[0] with its links resolved, if it is a path below the mount; owned */
+	bool whole;  /* the mount point was the first argument */
 };
 
 /* Finds the mount: -m, else the first argument if it is the path of a mount ("/run/secrets", "."),
- * else the mount that it lies in if it is absolute, else SECRETFS_MOUNT, else the only one. ENODEV
- * with a list of the mounts when that does not settle it. */
+ * else the mount that it lies in if it is a path ("/run/secrets/x", "./x"), else SECRETFS_MOUNT,
+ * else the only one. ENODEV with a list of the mounts when that does not settle it. */
 int client_open(const struct cli_args *a, struct client *ret, struct sfs_err *err);
 void client_close(struct client *c);
 
@@ -60,6 +61,13 @@ int client_control_error(const struct client *c, const char *path, int code, str
 int client_read(const struct client *c, const char *control, struct buf *ret, struct sfs_err *err);
 int client_write(const struct client *c, const char *control, const char *text, size_t len,
 	struct sfs_err *err);
+
+/* What a command that shows one control file does: finds the mount, refuses other arguments, reads.
+ */
+int client_show(
+	const struct cli_args *a, const char *control, struct buf *ret, struct sfs_err *err);
+/* Reads all that is left of `fd` into `ret`. -errno. */
+int client_read_fd(int fd, struct buf *ret);
 
 /* The text of attribute user.secretfs.ATTR of `path`, "" if it has none. */
 const char *client_attr(const char *path, const char *attr, char *out, size_t size);

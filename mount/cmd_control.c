@@ -186,15 +186,9 @@ static void print_aligned(const char *text)
 
 static int run_cached(const struct cli_args *a)
 {
-	_cleanup_(client_close) struct client c = {0};
 	_cleanup_(buf_clear) struct buf text = BUF_INIT(CLIENT_TEXT_MAX);
 	struct sfs_err err = {0};
-	int r = client_open(a, &c, &err);
-	if (r == 0)
-		r = client_no_names(&c, &err);
-	if (r == 0)
-		r = client_read(&c, "cached", &text, &err);
-	if (r < 0)
+	if (client_show(a, "cached", &text, &err) < 0)
 		return cli_fail(&err, CLI_FAILED);
 	if (text.len && isatty(STDOUT_FILENO))
 		print_aligned(text.data);

@@ -50,12 +50,18 @@ static int open_secret(
 	struct stat st;
 	if (!path)
 		return err_set(err, ENOMEM, "out of memory");
+	const char *tried = path;
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int code = errno;
-	if (fd < 0 && other && (code == ENOENT || code == ENOTDIR))
+	if (fd < 0 && other && (code == ENOENT || code == ENOTDIR)) {
 		fd = open(other, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 && errno != ENOENT && errno != ENOTDIR) {
+			code = errno;
+			tried = other;
+		}
+	}
 	if (fd < 0)
-		return client_error(path, code, err);
+		return client_error(tried, code, err);
 	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
 		return err_set(err, EISDIR,
 			"a directory: get one of the names below it ('secretfs ls %s'), or all "
@@ -64,22 +70,6 @@ static int open_secret(
 			g->name);
 	*ret_fd = take_fd(fd);
 	return 0;
-}
-
-static int read_value(int fd, struct buf *value)
-{
-	for (;;) {
-		char *room = buf_reserve(value, 65536);
-		ssize_t n = room ? read(fd, room, 65536) : -1;
-		if (!room)
-			return -value->failed;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n == 0)
-			return 0;
-		if (n > 0)
-			buf_advance(value, (size_t)n);
-	}
 }
 
 static int write_out(const void *data, size_t len, struct sfs_err *err)
@@ -119,7 +109,7 @@ static int get(const struct client *c, const struct get_args *g, struct sfs_err 
 	int r = open_secret(c, g, &fd, err);
 	if (r < 0)
 		return r;
-	r = read_value(fd, &value);
+	r = client_read_fd(fd, &value);
 	if (r < 0) {
 		_cleanup_free_ char *path = file_of(c, g);
 		return path ? client_error(path, -r, err) : err_errno(err, -r, "read");

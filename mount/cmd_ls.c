@@ -52,12 +52,23 @@ static int show(struct listing_view *v, const char *name)
 		       : 0;
 }
 
+/* The control file spells a name as an argument; shown is the name itself, as readdir has it and
+ * `get` takes it. */
+static int show_line(struct listing_view *v, const char *line, struct buf *name)
+{
+	bool glob = false;
+	buf_reset(name);
+	int r = text_from_arg(name, line, strlen(line), &glob);
+	return r < 0 ? r : show(v, buf_text(name));
+}
+
 static int show_lines(struct listing_view *v, char *text)
 {
+	_cleanup_(buf_clear) struct buf name = BUF_INIT(SFS_PATH_MAX);
 	int r = 0;
 	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line && r == 0;
 		line = strtok_r(NULL, "\n", &save))
-		r = show(v, line);
+		r = show_line(v, line, &name);
 	return r;
 }
 

@@ -81,14 +81,9 @@ static int print_summary(const char *text, size_t len, struct sfs_err *err)
 
 static int run_status(const struct cli_args *a)
 {
-	_cleanup_(client_close) struct client c = {0};
 	_cleanup_(buf_clear) struct buf text = BUF_INIT(CLIENT_TEXT_MAX);
 	struct sfs_err err = {0};
-	int r = client_open(a, &c, &err);
-	if (r == 0)
-		r = client_no_names(&c, &err);
-	if (r == 0)
-		r = client_read(&c, "status", &text, &err);
+	int r = client_show(a, "status", &text, &err);
 	if (r == 0 && cli_has(a, "json"))
 		fwrite(buf_text(&text), 1, text.len, stdout);
 	else if (r == 0)

@@ -16,8 +16,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#define LOOK_EVERY_MS  100
-#define SWEEP_EVERY_MS 500
+#define LOOK_EVERY  (100 * NSEC_PER_MSEC)
+#define SWEEP_EVERY (500 * NSEC_PER_MSEC)
 
 struct parks {
 	pthread_mutex_t lock; /* protects the list and the flags; taken under libfuse's request
@@ -192,19 +192,6 @@ static void look_round(struct parks *ps)
 	pthread_mutex_unlock(&ps->lock);
 }
 
-static void wait_ms(struct parks *ps, long ms)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	ts.tv_sec += ms / 1000;
-	ts.tv_nsec += (ms % 1000) * 1000000L;
-	if (ts.tv_nsec >= 1000000000L) {
-		ts.tv_sec++;
-		ts.tv_nsec -= 1000000000L;
-	}
-	pthread_cond_timedwait(&ps->wake, &ps->lock, &ts);
-}
-
 static void *parks_run(void *arg)
 {
 	struct fs *fs = arg;
@@ -213,9 +200,9 @@ static void *parks_run(void *arg)
 	while (!stop) {
 		pthread_mutex_lock(&ps->lock);
 		if (ps->interrupted)
-			wait_ms(ps, LOOK_EVERY_MS);
+			clock_cond_wait(&ps->wake, &ps->lock, LOOK_EVERY);
 		else if (sweeping)
-			wait_ms(ps, SWEEP_EVERY_MS);
+			clock_cond_wait(&ps->wake, &ps->lock, SWEEP_EVERY);
 		else
 			while (!ps->stop && !ps->interrupted && !ps->kicked)
 				pthread_cond_wait(&ps->wake, &ps->lock);
@@ -232,15 +219,11 @@ static void *parks_run(void *arg)
 int parks_new(struct fs *fs)
 {
 	struct parks *ps = mem_calloc(1, sizeof(*ps));
-	pthread_condattr_t attr;
 	int r;
 	if (!ps)
 		return -ENOMEM;
 	pthread_mutex_init(&ps->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&ps->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&ps->wake);
 	fs->parks = ps;
 	r = pthread_create(&ps->thread, NULL, parks_run, fs);
 	if (r) {

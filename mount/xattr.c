@@ -14,6 +14,7 @@ struct facts {
 	struct fs *fs;
 	struct inode *in;
 	struct entry_info info;
+	bool other; /* a node of a version that is not the one held, of which `info` tells */
 };
 
 static int x_version(const struct facts *f, struct buf *out)
@@ -83,18 +84,19 @@ static int x_meta(const struct facts *f, struct buf *out)
 /* One that appends nothing does not exist now. */
 static const struct xattr_row {
 	const char *name;
+	bool held; /* told of the version held */
 	int (*get)(const struct facts *f, struct buf *out);
 } rows[] = {
-	{"version", x_version},
-	{"created", x_created},
-	{"fetched", x_fetched},
-	{"expires", x_expires},
-	{"is_expired", x_is_expired},
-	{"ttl", x_ttl},
-	{"state", x_state},
-	{"source", x_source},
-	{"error", x_error},
-	{"meta", x_meta},
+	{"version", false, x_version},
+	{"created", true, x_created},
+	{"fetched", true, x_fetched},
+	{"expires", true, x_expires},
+	{"is_expired", true, x_is_expired},
+	{"ttl", false, x_ttl},
+	{"state", true, x_state},
+	{"source", false, x_source},
+	{"error", true, x_error},
+	{"meta", true, x_meta},
 };
 
 #define NROWS (sizeof(rows) / sizeof(rows[0]))
@@ -102,16 +104,27 @@ static const struct xattr_row {
 /* False: a node without attributes. */
 static bool facts_of(struct fs *fs, struct inode *in, struct facts *f)
 {
+	char held[SFS_VERSION_MAX + 1];
 	*f = (struct facts){.fs = fs, .in = in};
 	if (in->view == VIEW_CONTROL || in->view == VIEW_LIST)
 		return false;
+	if (in->view == VIEW_VERSIONS && in->sub) {
+		core_version(fs->core, in->dent, held, sizeof(held));
+		f->other = strcmp(held, in->sub) != 0;
+	}
 	return core_info(fs->core, in->dent, &f->info) == 0;
+}
+
+static void get_row(const struct facts *f, const struct xattr_row *row, struct buf *out)
+{
+	if (!f->other || !row->held)
+		row->get(f, out);
 }
 
 static void reply_text(fuse_req_t req, const struct buf *b, size_t size)
 {
 	if (b->failed)
-		fuse_reply_err(req, -b->failed);
+		fuse_reply_err(req, b->failed);
 	else if (size == 0)
 		fuse_reply_xattr(req, b->len);
 	else if (b->len > size)
@@ -133,7 +146,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	if (strncmp(name, PREFIX, strlen(PREFIX)) == 0 && facts_of(fs, in, &f))
 		for (size_t i = 0; i < NROWS; i++)
 			if (strcmp(name + strlen(PREFIX), rows[i].name) == 0)
-				rows[i].get(&f, &b);
+				get_row(&f, &rows[i], &b);
 	if (b.len == 0 && !b.failed)
 		fuse_reply_err(req, ENODATA);
 	else
@@ -155,7 +168,8 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	if (facts_of(fs, in, &f))
 		for (size_t i = 0; i < NROWS; i++) {
 			buf_reset(&value);
-			rows[i].get(&f, &value);
+			get_row(&f, &rows[i], &value);
+			names.failed = names.failed ? names.failed : value.failed;
 			if (value.len) {
 				buf_str(&names, PREFIX);
 				buf_add(&names, rows[i].name, strlen(rows[i].name) + 1);

@@ -71,6 +71,31 @@ bool clock_is_fake(void)
 	return atomic_load(&fake);
 }
 
+int clock_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	int r = pthread_condattr_init(&attr);
+	if (r)
+		return -r;
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	r = pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+	return -r;
+}
+
+void clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ns)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += ns / NSEC_PER_SEC;
+	ts.tv_nsec += ns % NSEC_PER_SEC;
+	if (ts.tv_nsec >= NSEC_PER_SEC) {
+		ts.tv_sec++;
+		ts.tv_nsec -= NSEC_PER_SEC;
+	}
+	pthread_cond_timedwait(cond, lock, &ts);
+}
+
 /* 64 random bits. getrandom(2) can fail only where a sandbox forbids it; jitter from the clock is
  * then better than none, and nothing here is a key. */
 static uint64_t random_bits(void)

@@ -7,6 +7,7 @@
 #ifndef SFS_BASE_CLOCK_H
 #define SFS_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,12 @@ void clock_fake_advance(int64_t ns);
 void clock_real(void);
 /* True while faked: timer threads then do not sleep on the kernel's clock. */
 bool clock_is_fake(void);
+
+/* A condition variable for clock_cond_wait(). 0 or -errno. */
+int clock_cond_init(pthread_cond_t *cond);
+/* Waits until it is signalled, or for `ns` (0 or more) of real time, however the wall clock is set
+ * meanwhile. */
+void clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ns);
 
 /* Uniform random number in [0, n), from getrandom(2); n > 0. For jitter and ids, not for keys. */
 uint64_t random_below(uint64_t n);

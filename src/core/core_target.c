@@ -151,7 +151,7 @@ static int expand_name(struct job *j, size_t command, const char *path)
 {
 	struct sfs_err err;
 	struct found f = {0};
-	struct dent *d;
+	struct dent *d = NULL;
 	int r = walk(j->core, path, &d);
 	if (r == -ENOMEM)
 		return r;

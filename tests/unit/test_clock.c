@@ -105,3 +105,31 @@ Test(clock, random_is_uniform)
 	}
 	cr_assert(low > 750 && low < 1250, "%d of 3000", low); /* 1000 expected, deviation 26 */
 }
+
+static pthread_mutex_t cond_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond;
+static bool told;
+
+static void *tell(void *arg)
+{
+	pthread_mutex_lock(&cond_lock);
+	told = true;
+	pthread_cond_signal(arg);
+	pthread_mutex_unlock(&cond_lock);
+	return NULL;
+}
+
+Test(clock, a_wait_ends_in_time_or_when_told)
+{
+	pthread_t t;
+	cr_assert_eq(clock_cond_init(&cond), 0);
+	pthread_mutex_lock(&cond_lock);
+	clock_cond_wait(&cond, &cond_lock, 0);
+	clock_cond_wait(&cond, &cond_lock, NSEC_PER_MSEC);
+	cr_assert_eq(pthread_create(&t, NULL, tell, &cond), 0);
+	while (!told)
+		clock_cond_wait(&cond, &cond_lock, 1000 * NSEC_PER_SEC + NSEC_PER_SEC - 1);
+	pthread_mutex_unlock(&cond_lock);
+	pthread_join(t, NULL);
+	pthread_cond_destroy(&cond);
+}

@@ -111,6 +111,17 @@ Test(launch, a_log_file_is_the_workers_stderr)
 	argv_clear(&a);
 }
 
+Test(launch, the_place_of_audit_lines_is_fixed_at_mount)
+{
+	struct argv a = {0};
+	cr_assert_eq(make("audit=/var/log/s.audit,audit_required", false, &a, NULL), 0);
+	cr_assert_str_eq(flag(&a, "--audit"), "/var/log/s.audit");
+	argv_clear(&a);
+	cr_assert_eq(make("", false, &a, NULL), 0);
+	cr_assert_null(flag(&a, "--audit"));
+	argv_clear(&a);
+}
+
 Test(launch, a_log_below_the_mount_point_is_refused)
 {
 	struct argv a = {0};
