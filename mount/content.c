@@ -166,7 +166,7 @@ static size_t drop_all(struct inodes *t, bool superseded)
 	struct inode_links *l, *tmp;
 	size_t n = 0;
 	HASH_ITER (by_id, t->by_id, l, tmp) {
-		if (!l->in->held || (l->in->superseded != 0) != superseded)
+		if (!l->in->held || l->in->superseded != superseded)
 			continue;
 		secret_unref(inode_set_held(t, l->in, NULL, 0));
 		n++;

@@ -135,6 +135,8 @@ void control_open(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_f
 static void answer_write(void *arg)
 {
 	struct park *p = arg;
+	if (p->fs->no_open)
+		inode_await_rest(p->fs, p->inode); /* no RELEASE will come */
 	if (p->errnum)
 		fuse_reply_err(p->req, p->errnum);
 	else
@@ -220,8 +222,6 @@ static void write_commands(
 
 	pthread_mutex_lock(&pending_lock);
 	r = take_lines(in, data, size, last, &lines);
-	if (fs->no_open && in->pending.len)
-		inode_await_rest(fs, in); /* no RELEASE will come */
 	pthread_mutex_unlock(&pending_lock);
 	if (r < 0) {
 		buf_clear(&lines);
@@ -229,6 +229,8 @@ static void write_commands(
 		return;
 	}
 	if (lines.len == 0) {
+		if (fs->no_open)
+			inode_await_rest(fs, in);
 		fuse_reply_write(req, size);
 	} else if ((p = park_new(fs, req, in, cancel_write))) {
 		p->size = size;

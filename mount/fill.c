@@ -22,8 +22,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* A version superseded less than this ago is just being opened. */
-#define GRACE NSEC_PER_SEC
 /* Waiting questions; with more of them nobody is taken for holding the file open. */
 #define ASKS_MAX 256
 
@@ -239,11 +237,8 @@ static enum verdict judge(struct fs *fs, struct inode *in, bool held)
 		return ANSWER;
 	if (s.follows)
 		return ASK;
-	if (s.superseded) /* by a purge: whoever opens it now is to get the new value */
-		return in->generation == a.generation && s.held &&
-				       clock_boot() - s.superseded < GRACE
-			       ? ANSWER
-			       : ASK;
+	if (s.superseded)
+		return ASK;
 	return FILL;
 }
 

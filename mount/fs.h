@@ -59,9 +59,7 @@ int64_t fs_control_deadline(const struct fs *fs);
 /* How long the kernel may keep names and attributes, in seconds. What changes is announced by the
  * notifier, so this only bounds a lost announcement. */
 #define FS_TIMEOUT 60.0
-/* Without OPEN a version is kept until its time is over, but not longer than this; */
+/* Without OPEN a version is kept until its time is over, but not longer than this. */
 #define FS_TIMEOUT_MAX 3600
-/* and an outdated one that is held open so long until it is asked about again. */
-#define FS_TIMEOUT_OLD 1.0
 
 #endif

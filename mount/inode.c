@@ -230,7 +230,7 @@ void inode_supersede(struct fs *fs, struct inode *in)
 	if (in->keyed) {
 		HASH_DELETE(by_key, t->by_key, in->links);
 		in->keyed = false;
-		in->superseded = clock_boot();
+		in->superseded = true;
 	}
 	pthread_mutex_unlock(&t->lock);
 }

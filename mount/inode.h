@@ -58,11 +58,10 @@ struct inode {
 	int64_t held_until;
 	pid_t held_for; /* inode_hand(): only the OPEN of this thread may have them */
 	/* Only without OPEN: */
-	bool filled;	    /* size is known: bytes or text were here */
-	bool used;	    /* READ returned bytes since they were put here */
-	int64_t superseded; /* boot time since when it is not the current one of its key; 0 = it is
-			     */
-	char *version;	    /* of the bytes of a node that follows, as the payload says; owned */
+	bool filled;	 /* size is known: bytes or text were here */
+	bool used;	 /* READ returned bytes since they were put here */
+	bool superseded; /* it was the current one of its key */
+	char *version;	 /* of the bytes of a node that follows, as the payload says; owned */
 	int64_t pending_until;
 	struct buf pending; /* control file: the unfinished last line of a long write */
 
@@ -100,9 +99,9 @@ void inode_forget(struct fs *fs, uint64_t ino, uint64_t n);
 
 /* A copy of the changeable fields. */
 struct inode_state {
-	bool follows, provisional, filled, used, held;
+	bool follows, provisional, filled, used, held, superseded;
 	uint64_t serial, size;
-	int64_t mtime, superseded;
+	int64_t mtime;
 };
 void inode_state(struct fs *fs, struct inode *in, struct inode_state *ret);
 

@@ -110,7 +110,7 @@ double node_attr_timeout(struct fs *fs, struct inode *in)
 		return 0;
 	if (!fs->no_open)
 		return FS_TIMEOUT;
-	return s.superseded ? FS_TIMEOUT_OLD : time_left(&s, &a);
+	return s.superseded ? 0 : time_left(&s, &a);
 }
 
 void node_entry(struct fs *fs, struct inode *in, struct fuse_entry_param *e)

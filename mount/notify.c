@@ -8,14 +8,14 @@
 #include "mount/rename.h"
 #include <string.h>
 
-enum note_kind { NOTE_NAME, NOTE_GONE, NOTE_INODE, NOTE_ACTION };
+enum note_kind { NOTE_NAME, NOTE_GONE, NOTE_INODE, NOTE_ATTR, NOTE_ACTION };
 
 struct note {
 	struct job job; /* first */
 	struct fs *fs;
 	enum note_kind kind;
 	uint64_t dir; /* NOTE_NAME, NOTE_GONE */
-	uint64_t ino; /* NOTE_GONE, NOTE_INODE */
+	uint64_t ino; /* NOTE_GONE, NOTE_INODE, NOTE_ATTR */
 	void (*action)(void *arg);
 	void *arg;
 	char name[]; /* NOTE_NAME, NOTE_GONE */
@@ -35,6 +35,9 @@ static void send_note(struct job *j)
 		break;
 	case NOTE_INODE:
 		fuse_lowlevel_notify_inval_inode(n->fs->se, n->ino, 0, 0);
+		break;
+	case NOTE_ATTR:
+		fuse_lowlevel_notify_inval_inode(n->fs->se, n->ino, -1, 0);
 		break;
 	case NOTE_ACTION:
 		n->action(n->arg);
@@ -95,12 +98,17 @@ void notify_name(struct fs *fs, struct dent *d)
 	push_name(fs, NOTE_NAME, d, 0);
 }
 
-void notify_inode(struct fs *fs, struct inode *in)
+static void push_inode(struct fs *fs, enum note_kind kind, const struct inode *in)
 {
-	struct note *n = note_new(fs, NOTE_INODE, NULL);
+	struct note *n = note_new(fs, kind, NULL);
 	if (n)
 		n->ino = in->ino;
 	push(n);
+}
+
+void notify_inode(struct fs *fs, struct inode *in)
+{
+	push_inode(fs, NOTE_INODE, in);
 }
 
 void notify_then(struct fs *fs, void (*action)(void *arg), void *arg)
@@ -124,6 +132,9 @@ static void node_over(struct fs *fs, struct dent *d, enum core_change what)
 		if (what == CORE_GONE || what == CORE_PURGED) {
 			inode_drop_held(fs, in);
 			notify_inode(fs, in);
+		} else if (fs->no_open) {
+			/* A bind mount of the file is to ask; who reads it keeps its pages. */
+			push_inode(fs, NOTE_ATTR, in);
 		}
 	}
 	if (!rename_change(fs, d, what, in)) {

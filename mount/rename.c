@@ -152,7 +152,11 @@ bool rename_change(struct fs *fs, struct dent *d, enum core_change what, struct 
 {
 	struct renames *rs = fs->renames;
 	struct inode *dir = known_dir(fs, d);
-	if (!dir || !renamer_ready(fs->renamer) || atomic_load(&fs->parked_lookups)) {
+	struct core_attr a;
+	core_attr(fs->core, d, &a);
+	/* What is never cached has no version that another could replace. */
+	if ((a.nocache && (what == CORE_ROTATED || what == CORE_PURGED)) || !dir ||
+		!renamer_ready(fs->renamer) || atomic_load(&fs->parked_lookups)) {
 		inode_put(fs, dir);
 		return false;
 	}

@@ -111,7 +111,7 @@ def environment(build, valgrind):
     env = {"PATH": os.environ["PATH"], "HOME": W + "/home", "LC_ALL": "C.UTF-8", "W": W, "SFS_BUILD": build, "SFS_SRC": SRC,
            "PYTHONPATH": os.path.join(SRC, "tests/mount"), "PYTHONDONTWRITEBYTECODE": "1",
            "SFS_TEST_SCALE": os.environ.get("SFS_TEST_SCALE", "1"), "SFS_TEST_SLOW": os.environ.get("SFS_TEST_SLOW", "1")}
-    env.update({k: v for k, v in os.environ.items() if k in ("CASE", "MODEL_SEED", "MODEL_OPS", "RAWFUSE_SEED")})
+    env.update({k: v for k, v in os.environ.items() if k in ("CASE", "MODEL_SEED", "SFS_TEST_MODE", "MODEL_OPS", "RAWFUSE_SEED")})
     if valgrind:
         env["SFS_TEST_VALGRIND"] = "1"
     return env

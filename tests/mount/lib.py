@@ -19,6 +19,7 @@ BUILD = os.environ["SFS_BUILD"]
 SRC = os.environ["SFS_SRC"]
 SCALE = float(os.environ.get("SFS_TEST_SCALE", "1"))
 SLOW = float(os.environ.get("SFS_TEST_SLOW", "1"))
+MODE = os.environ.get("SFS_TEST_MODE", "")  # lazy or hydrate, for mounts that say neither
 SECRETFS = f"{BUILD}/secretfs"
 TESTER = f"{BUILD}/tests/secretfs-test"
 NOBODY = 65534
@@ -328,7 +329,9 @@ class Mount:
         self.exe = exe or (TESTER if "fault" in source or source.endswith(".conf") else SECRETFS)
         if rate and self.exe != SECRETFS and "open_rate=" not in opts:
             opts += ",open_rate=0"  # tests hammer as no program does; open-rate.test is about that
-        opts = ",".join(x for x in (opts, f"log={self.log}") if x)
+        if MODE and not source.endswith(".conf") and not re.search(r"\b(lazy|hydrate|audit)\b", opts):
+            opts += f",{MODE}"
+        opts = ",".join(x for x in (opts.strip(","), f"log={self.log}") if x)
         before = set(holders())
         self.result = captured(run(*prefix, self.exe, "mount", source, self.mp, "-o", opts, env=env, timeout=timeout))
         if self.result.code != 0:
