@@ -2,15 +2,19 @@
 /*
  * Stands for the worker in tests/meta/test-holder.sh: an empty directory over the raw FUSE
  * protocol, and every way of not behaving. Started by the holder as: fake_worker MODE
- * [ask:TYPE:PATH]... MOUNTPOINT MAJOR:MINOR; it prints what it was given and what it was answered.
+ * [ask:TYPE:PATH]... [tell:NUMBER:LINES]... [ren:OP:FROM[:TO]]... MOUNTPOINT MAJOR:MINOR; it prints
+ * what it was given and what it was answered. Names that start with d are directories, with f
+ * files, others are not there.
  * "fake_worker stack N DIR" leaves N dead mounts on DIR.
  */
 #include "base/hold.h"
+#include "base/renmsg.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +22,18 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FD_FUSE = 3, FD_HOLD = 4, FD_COVERED = 5 };
+enum { FD_FUSE = 3, FD_HOLD = 4, FD_COVERED = 5, FD_RENAMER = 6 };
+enum { FILES = 1000, DIRS = 2000 }; /* node ids of names */
+
+static const char *mode;
+enum { MAX_REQUESTS = 16 };
+static char *requests[MAX_REQUESTS]; /* what ren: arguments want */
+static int nrequests, next;
+static struct renamer_msg hello;
 
 static void tell(enum hold_type t, int code, const char *text)
 {
@@ -117,6 +129,90 @@ static void ask(const char *spec)
 		printf("answer %s none\n", spec);
 }
 
+/* "tell:0:created a|rotated b|": lines for a command */
+static void tell_lines(const char *spec)
+{
+	struct hold_msg m = {.type = HOLD_CHANGED, .code = (int)strtol(spec + 5, NULL, 10)};
+	const char *text = strchr(spec + 5, ':') + 1;
+	m.len = (uint32_t)strlen(text);
+	for (uint32_t i = 0; i < m.len; i++)
+		m.text[i] = text[i] == '|' ? '\n' : text[i] == '@' ? '\033' : text[i];
+	hold_send(FD_HOLD, &m, -1);
+}
+
+/* A request that renmsg_request() would not make. */
+static void send_hostile(const char *from, const char *to)
+{
+	struct renamer_msg m = {.type = RENAMER_RENAME, .id = 7, .generation = hello.generation};
+	m.from_len = (uint32_t)strlen(from);
+	m.to_len = (uint32_t)strlen(to);
+	memcpy(m.text, from, m.from_len + 1);
+	memcpy(m.text + m.from_len + 1, to, m.to_len + 1);
+	renmsg_send(FD_RENAMER, &m);
+}
+
+static void hostile(void)
+{
+	struct renamer_msg m = {.type = RENAMER_HELLO, .generation = hello.generation};
+	if (send(FD_RENAMER, "rubbish", 7, 0) < 0)
+		perror("rubbish");
+	send_hostile("../fa", "fb");
+	send_hostile("fa", "d/../../fb");
+	send_hostile("/etc/passwd", "fb");
+	send_hostile("fa", "");
+	renmsg_send(FD_RENAMER, &m);
+	renmsg_request(&m, RENAMER_UNLINK, "fother", NULL);
+	m.generation = hello.generation + 1;
+	renmsg_send(FD_RENAMER, &m);
+	m.generation = hello.generation;
+	m.from_len = UINT32_MAX;
+	if (send(FD_RENAMER, &m, sizeof(m), 0) < 0)
+		perror("lengths");
+}
+
+static void next_request(void)
+{
+	static const char *const ops[] = {"", "rename", "unlink", "mkdir", "rmdir"};
+	struct renamer_msg m;
+	char *save = NULL, *op = next < nrequests ? strtok_r(requests[next++], ":", &save) : NULL;
+	char *from = op ? strtok_r(NULL, ":", &save) : NULL,
+	     *to = op ? strtok_r(NULL, ":", &save) : NULL;
+	if (op && strcmp(op, "hostile") == 0) {
+		hostile();
+		next_request();
+		return;
+	}
+	for (unsigned i = 1; op && from && i < 5; i++) {
+		if (strcmp(op, ops[i]) != 0)
+			continue;
+		if (renmsg_request(&m, i, from, to) < 0)
+			printf("request refused here\n");
+		m.id = 1;
+		m.generation = hello.generation;
+		renmsg_send(FD_RENAMER, &m);
+	}
+}
+
+/* True when it ended for good. */
+static bool on_renamer(void)
+{
+	struct renamer_msg m;
+	int got = renmsg_recv(FD_RENAMER, &m, 0);
+	if (got <= 0)
+		return got == 0;
+	if (m.type == RENAMER_HELLO) {
+		hello = m;
+		printf("hello %u %d\n", m.generation, m.code);
+	} else {
+		printf("%s %u code %d\n", m.type == RENAMER_GONE ? "gone" : "reply", m.generation,
+			m.code);
+	}
+	fflush(stdout);
+	if (m.type != RENAMER_GONE)
+		next_request();
+	return false;
+}
+
 static void flood(void)
 {
 	for (int i = 0; i < 100000; i++)
@@ -136,6 +232,74 @@ static void answer_fuse(const struct fuse_in_header *in, int error, const void *
 		perror("fuse");
 }
 
+static void answer_entry(const struct fuse_in_header *in, const char *name)
+{
+	bool is_dir = name[0] == 'd' || in->opcode == FUSE_MKDIR;
+	/* By the second letter: between two names of one inode the kernel has nothing to rename. */
+	struct fuse_entry_out e = {
+		.nodeid = (is_dir ? DIRS : FILES) + (unsigned char)name[1], .entry_valid = 1};
+	e.attr.ino = e.nodeid;
+	e.attr.nlink = 1;
+	e.attr.mode = is_dir ? S_IFDIR | 0500 : S_IFREG | 0400;
+	if (is_dir || name[0] == 'f')
+		answer_fuse(in, 0, &e, sizeof(e));
+	else
+		answer_fuse(in, -ENOENT, NULL, 0);
+}
+
+static void show_change(
+	const struct fuse_in_header *in, const char *what, const char *a, const char *b)
+{
+	printf("fuse %s %s %s by %s\n", what, a, b,
+		(int)in->pid == hello.code ? "the renamer" : "a stranger");
+	fflush(stdout);
+}
+
+/* RENAME: stall = never answered; slow = only after the holder was asked to kill the renamer. */
+static void on_rename(const struct fuse_in_header *in, const char *names)
+{
+	char path[32];
+	show_change(in, "rename", names, names + strlen(names) + 1);
+	if (strcmp(mode, "stall") == 0)
+		return;
+	if (strcmp(mode, "slow") == 0) {
+		struct hold_msg m = {.type = HOLD_RENAMER_STUCK, .code = (int)hello.generation};
+		hold_send(FD_HOLD, &m, -1);
+		usleep(300000);
+		snprintf(path, sizeof(path), "/proc/%d", hello.code);
+		printf("stuck %s\n", access(path, F_OK) == 0 ? "still there" : "gone already");
+		mode = "live";
+	}
+	answer_fuse(in, 0, NULL, 0);
+}
+
+/* True if it was one that changes names. */
+static bool on_change(const struct fuse_in_header *in, const char *body)
+{
+	switch (in->opcode) {
+	case FUSE_RENAME:
+		on_rename(in, body + sizeof(struct fuse_rename_in));
+		return true;
+	case FUSE_UNLINK:
+		show_change(in, "unlink", body, "");
+		answer_fuse(in, 0, NULL, 0);
+		return true;
+	case FUSE_RMDIR:
+		show_change(in, "rmdir", body, "");
+		answer_fuse(in, -ENOTEMPTY, NULL, 0);
+		return true;
+	case FUSE_MKDIR:
+		show_change(in, "mkdir", body + sizeof(struct fuse_mkdir_in), "");
+		answer_entry(in, body + sizeof(struct fuse_mkdir_in));
+		return true;
+	case FUSE_LOOKUP:
+		answer_entry(in, body);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void on_fuse(const char *buf)
 {
 	struct fuse_in_header in;
@@ -145,6 +309,12 @@ static void on_fuse(const char *buf)
 		.attr_valid = 1, .attr = {.ino = 1, .mode = S_IFDIR | 0555, .nlink = 2}};
 	struct fuse_open_out open_out = {.fh = 1};
 	memcpy(&in, buf, sizeof(in));
+	if (on_change(&in, buf + sizeof(in)))
+		return;
+	if (in.nodeid >= DIRS) {
+		attr.attr.ino = in.nodeid;
+		attr.attr.mode = S_IFDIR | 0500;
+	}
 	switch (in.opcode) {
 	case FUSE_INIT:
 		answer_fuse(&in, 0, &init, sizeof(init));
@@ -164,18 +334,19 @@ static void on_fuse(const char *buf)
 	case FUSE_INTERRUPT:
 		break;
 	default:
-		answer_fuse(&in, in.opcode == FUSE_LOOKUP ? -ENOENT : -ENOSYS, NULL, 0);
+		answer_fuse(&in, -ENOSYS, NULL, 0);
 	}
 }
 
 static int serve(void)
 {
 	static char buf[1 << 17];
-	struct pollfd p[2] = {{.fd = FD_FUSE, .events = POLLIN}, {.fd = FD_HOLD, .events = POLLIN}};
+	struct pollfd p[3] = {{.fd = FD_FUSE, .events = POLLIN}, {.fd = FD_HOLD, .events = POLLIN},
+		{.fd = FD_RENAMER, .events = POLLIN}};
 	for (;;) {
 		struct hold_msg m;
 		int fd = -1;
-		if (poll(p, 2, -1) < 0)
+		if (poll(p, 3, -1) < 0)
 			return 5;
 		if (p[1].revents) {
 			if (hold_recv(FD_HOLD, &m, &fd) <= 0)
@@ -183,7 +354,10 @@ static int serve(void)
 			printf("order %u\n", m.type);
 			fflush(stdout);
 		}
+		if (p[2].revents && on_renamer())
+			p[2].fd = -1;
 		if (p[0].revents) {
+			memset(buf, 0, 4096);
 			if (read(FD_FUSE, buf, sizeof(buf)) < 0)
 				return errno == ENODEV ? 0 : 6;
 			on_fuse(buf);
@@ -206,13 +380,17 @@ static int stack(int n, const char *dir)
 
 int main(int argc, char **argv, char **env)
 {
-	const char *mode = argc > 1 ? argv[1] : "";
+	mode = argc > 1 ? argv[1] : "";
 	if (strcmp(mode, "stack") == 0 && argc == 4)
 		return stack((int)strtol(argv[2], NULL, 10), argv[3]);
 	show(argv, env);
 	for (int i = 2; i < argc; i++)
 		if (strncmp(argv[i], "ask:", 4) == 0)
 			ask(argv[i]);
+		else if (strncmp(argv[i], "tell:", 5) == 0)
+			tell_lines(argv[i]);
+		else if (strncmp(argv[i], "ren:", 4) == 0 && nrequests < MAX_REQUESTS)
+			requests[nrequests++] = argv[i] + 4;
 	fflush(stdout);
 	if (strcmp(mode, "fail") == 0)
 		tell(HOLD_FAILED, EACCES, "no such\nluck");

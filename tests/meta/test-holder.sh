@@ -87,7 +87,7 @@ stop() { # the usual end
 
 mkdir "$T/allowed" "$T/other"
 base=$root/src/base
-"${CC:-cc}" -std=c17 -D_GNU_SOURCE -I"$root/src" -o "$T/fake" "$root/tests/meta/fake_worker.c" "$base"/{hold,alloc,err,text,buf,secret,arena,log,clock}.c -lcrypto -lpthread ||
+"${CC:-cc}" -std=c17 -D_GNU_SOURCE -I"$root/src" -o "$T/fake" "$root/tests/meta/fake_worker.c" "$base"/{hold,renmsg,alloc,err,text,buf,secret,arena,log,clock}.c -lcrypto -lpthread ||
 	{ echo "not ok - the fake worker does not compile"; exit 1; }
 
 # ---- a mount and its end ----
@@ -346,6 +346,133 @@ ok "R23 and not made" [ ! -e "$M/log" ]
 "$holder" --mountpoint="$M" --source=s --user=65534:65534 --ready-fd=9 --audit=here -- "$T/fake" live "$M" 9>"$T/ready"
 ok "a relative path is refused" said '^E 22 --audit=here'
 ok "refused: no mount" unmounted
+
+# ---- the renamer ----
+
+field() { awk -v k="$2:" '$1 == k { print $2 }' "/proc/$1/status"; }
+only_fds() { # PID NUMBER... : it has these descriptors and no other
+	local p=$1
+	shift
+	[ "$(ls "/proc/$p/fd" | sort -n | tr '\n' ' ')" = "$* " ]
+}
+mkdir -p "$M"
+start live -- ren:rename:fa:d/fb ren:unlink:d/fb ren:mkdir:new ren:rmdir:d ren:unlink:none ren:unlink:fa/x ren:hostile ren:unlink:fok
+R=$(renamer_of "$H")
+ok "R23 there is a renamer" [ -n "$R" ]
+ok "the worker was told its process id" await logged "^hello 1 $R\$"
+ok "a rename, asked for by the worker, is made by the renamer" await logged '^fuse rename fa fb by the renamer'
+ok "all were answered" await [ "$(grep -c '^reply' "$T/log")" = 7 ]
+ok "unlink" logged '^fuse unlink fb  by the renamer'
+ok "mkdir" logged '^fuse mkdir new  by the renamer'
+ok "rmdir, and its error" logged '^fuse rmdir d  by the renamer'
+codes=$(sed -n 's/^reply 1 code //p' "$T/log" | tr '\n' ' ')
+ok "the answers: $codes" [ "$codes" = "0 0 0 39 2 20 0 " ]
+ok "rubbish, dots, absolute paths, another generation: nothing was done" not grep -qE 'fuse .*(passwd|fother)' "$T/log"
+ok "R12 the renamer has one capability" [ "$(field "$R" CapEff) $(field "$R" CapPrm)" = "0000000000000002 0000000000000002" ]
+ok "R12 and can get no other" [ "$(field "$R" CapBnd)$(field "$R" CapInh)$(field "$R" CapAmb)" = 000000000000000000000000000000000000000000000000 ]
+ok "R12 no_new_privs" [ "$(field "$R" NoNewPrivs)" = 1 ]
+ok "R8 four descriptors" only_fds "$R" 0 1 2 3
+ok "R8 and what they are" [ "$(readlink "/proc/$R/fd/0" "/proc/$R/fd/1" "/proc/$R/fd/2" | tr '\n' ' ')" = "/dev/null $T/log $T/log " ]
+ok "R8 a socket" grep -q '^socket:' <(readlink "/proc/$R/fd/3")
+ok "R11 no environment" [ ! -s "/proc/$R/environ" ]
+ok "R6 no core" grep -qE 'Max core file size +0 +0' "/proc/$R/limits"
+setpriv --reuid 65534 --regid 65534 --clear-groups ls "/proc/$R/fd" >/dev/null 2>&1
+ok "R6 not dumpable: /proc/PID/fd is closed to others" [ $? != 0 ]
+kill -TERM "$R"; kill -INT "$R"; kill -HUP "$R"
+ok "signals to a whole group do not end it" running "$R"
+ok "others may not rename" not mv "$M/fa" "$M/fb" 2>/dev/null
+kill -9 "$R"
+ok "killed: the worker hears it" await logged '^gone 1 code 0'
+ok "and of the next one" await logged '^hello 2 '
+R2=$(renamer_of "$H")
+ok "which is another process" [ -n "$R2" -a "$R2" != "$R" ]
+ok "umount(8) is not kept out by it" umount "$M"
+ok "the holder ends" finished "$H" 0
+ok "the renamer too" await not running "$R2"
+ok "said once that it was killed" [ "$(grep -c 'renamer .* was killed by signal 9' "$T/log")" = 1 ]
+
+mkdir -p "$M"
+CANARY_ENV=canary-of-the-renamer start live --env=CANARY_ENV --
+R=$(renamer_of "$H")
+gcore_of() { # what of the process can be read
+	local line
+	while read -r line; do
+		dd if="/proc/$1/mem" bs=4096 skip=$((0x${line%%-*} / 4096)) count=$(((0x$(sed 's/.*-//;s/ .*//' <<<"$line") - 0x${line%%-*}) / 4096)) 2>/dev/null
+	done < <(grep -E '^[0-9a-f]+-[0-9a-f]+ r' "/proc/$1/maps" | grep -v 'vvar\|vsyscall' | cut -d' ' -f1)
+}
+ok "the value is in the holder's memory" grep -qa canary-of-the-renamer <(gcore_of "$H")
+ok "and not in the renamer's" not grep -qa canary-of-the-renamer <(gcore_of "$R")
+kill -9 "$H"
+wait "$H" 2>/dev/null
+ok "the holder killed: no renamer stays" await not running "$R"
+kill -9 "$W"; await not running "$W"; umount -l "$M"
+
+# ---- a renamer that hangs in the mount ----
+
+mkdir -p "$M"
+start stall -- ren:rename:fa:fb
+R=$(renamer_of "$H")
+ok "R23 it hangs in its RENAME" await logged '^fuse rename'
+kill -9 "$W"
+ok "R23 the worker killed meanwhile: all have ended within a second" timeout 1 bash -c "while [ -d /proc/$H -o -d /proc/$W -o -d /proc/$R ] && ! grep -q '^State:.Z' /proc/$H/status; do sleep 0.02; done"
+ok "R23 exit code 1" finished "$H" 1
+ok "R23 no unkillable process" not running "$R"
+ok "R23 no dead mount" unmounted
+mkdir -p "$M"
+start stall -- ren:rename:fa:fb
+R=$(renamer_of "$H")
+await logged '^fuse rename'
+kill -TERM "$H"
+ok "SIGTERM while it hangs: exit code 0" finished "$H" 0
+ok "the mount has gone" unmounted
+ok "and the renamer" await not running "$R"
+mkdir -p "$M"
+start slow -- ren:rename:fa:fb ren:unlink:fc
+ok "given up: killed, but the kernel keeps it until it is answered" await logged '^stuck still there'
+ok "then its end is told" await logged '^gone 1 code 0'
+ok "and the next one works" await logged '^fuse unlink fc  by the renamer'
+ok "the log says that it was replaced" logged 'the renamer \(process [0-9]+\) did not answer in time and is replaced'
+stop
+mkdir -p "$M" "$T/top"
+start live -- ren:unlink:fa
+await logged '^reply 1 code 0'
+stop
+mkdir -p "$M"
+setpriv --bounding-set=-dac_override --inh-caps=-dac_override "$holder" --mountpoint="$M" --source=s --user=65534:65534 --ready-fd=9 --log="$T/log2" -- \
+	"$T/fake" live "$M" 9>"$T/ready" &
+H=$!
+started+=("$H")
+await grep -q '^gone' "$T/log2"
+ok "without CAP_DAC_OVERRIDE it says so and is not tried again" grep -q '^gone 1 code 1' "$T/log2"
+ok "with the reason in the log" grep -q 'the renamer cannot run: keep dac_override' "$T/log2"
+kill -TERM "$H"; finished "$H" 0
+
+# ---- the spawner ----
+
+mkdir -p "$M"
+start live --on-change="cat >> $T/told; echo run >> $T/told" --on-change-delay=0 -- tell:0:'created a b|rotated d/ü|' tell:0:'created ../x|' \
+	tell:0:'run rm|' tell:0:'created a' tell:0:'rotated c@[31m|' tell:1:'created other|' tell:-1:'created other|' tell:0:'created /etc|' tell:0:'changed **|'
+S=$(pgrep -P "$H" -x sfs-spawner)
+ok "the command is told, and nothing illegal" await [ "$(cat "$T/told" 2>/dev/null)" = "$(printf 'created a b\nrotated d/ü\nrun')" ]
+ok "what is no change is refused" await logged 'on_change: the worker sent something else than changes'
+ok "and another number than those fixed at mount" logged 'a command that was not fixed at mount \(number 1\)'
+ok "R12 the spawner of root keeps CAP_KILL alone" [ "$(field "$S" CapEff) $(field "$S" CapPrm)" = "0000000000000020 0000000000000020" ]
+ok "R8 its descriptors" only_fds "$S" 0 1 2 3 4
+ok "R8 no FUSE among them" not grep -q fuse <(ls -l "/proc/$S/fd")
+ok "R11 no environment" [ ! -s "/proc/$S/environ" ]
+kill -9 "$S"
+ok "it is started again" await pgrep -P "$H" -x sfs-spawner >/dev/null
+ok "and the command told that something may be lost" await grep -q '^changed \*' "$T/told"
+S=$(pgrep -P "$H" -x sfs-spawner)
+stop
+ok "it ends with the holder" not running "$S"
+: >"$T/ready"
+"$holder" --mountpoint="$M" --source=s --user=65534:65534 --ready-fd=9 --on-change= -- "$T/fake" live "$M" 9>"$T/ready"
+ok "an empty command is refused" said '^E 22 --on-change'
+for word in renamer spawner; do
+	"$holder" "$word" 1 stderr "$M" 0:0 1 1 2>"$T/err"
+	ok "the $word is not started by hand" wrote "started by 'secretfs mount', not by hand"
+done
 
 # ---- surroundings ----
 
