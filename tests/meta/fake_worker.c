@@ -177,6 +177,8 @@ static void next_request(void)
 	char *save = NULL, *op = next < nrequests ? strtok_r(requests[next++], ":", &save) : NULL;
 	char *from = op ? strtok_r(NULL, ":", &save) : NULL,
 	     *to = op ? strtok_r(NULL, ":", &save) : NULL;
+	if (op && strcmp(op, "wait") == 0) /* for the next renamer */
+		return;
 	if (op && strcmp(op, "hostile") == 0) {
 		hostile();
 		next_request();

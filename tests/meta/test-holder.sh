@@ -54,6 +54,7 @@ said() { grep -qE -- "$1" "$T/ready"; }
 logged() { grep -qE -- "$1" "$T/log"; }
 wrote() { grep -qE -- "$1" "$T/err"; }
 running() { [ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
+spawner_other_than() { local p; p=$(pgrep -P "$1" -x sfs-spawner) && [ "$p" != "$2" ]; }
 worker_of() { pgrep -P "$1" -x fake | head -1; }
 renamer_of() { pgrep -P "$1" -x sfs-renamer | head -1; }
 finished() { # PID CODE
@@ -380,7 +381,6 @@ setpriv --reuid 65534 --regid 65534 --clear-groups ls "/proc/$R/fd" >/dev/null 2
 ok "R6 not dumpable: /proc/PID/fd is closed to others" [ $? != 0 ]
 kill -TERM "$R"; kill -INT "$R"; kill -HUP "$R"
 ok "signals to a whole group do not end it" running "$R"
-ok "others may not rename" not mv "$M/fa" "$M/fb" 2>/dev/null
 kill -9 "$R"
 ok "killed: the worker hears it" await logged '^gone 1 code 0'
 ok "and of the next one" await logged '^hello 2 '
@@ -433,11 +433,27 @@ ok "then its end is told" await logged '^gone 1 code 0'
 ok "and the next one works" await logged '^fuse unlink fc  by the renamer'
 ok "the log says that it was replaced" logged 'the renamer \(process [0-9]+\) did not answer in time and is replaced'
 stop
-mkdir -p "$M" "$T/top"
-start live -- ren:unlink:fa
+mkdir -p "$M" "$T/moved"
+start live -- ren:unlink:fa ren:wait:x ren:unlink:fb ren:wait:x ren:unlink:fc ren:wait:x ren:unlink:d/fd
 await logged '^reply 1 code 0'
+mount -t tmpfs tmpfs "$M"; touch "$M/fb"
+kill -9 "$(renamer_of "$H")"
+ok "a mount on top of ours: nothing is touched" await logged '^reply 2 code 116'
+ok "not the file of the other mount either" [ -e "$M/fb" ]
+umount "$M"
+mount --move "$M" "$T/moved"
+kill -9 "$(renamer_of "$H")"
+ok "a mount that was moved is found" await logged '^fuse unlink fc  by the renamer'
+mount --move "$T/moved" "$M"
+mkdir -p "$T/lower"; touch "$T/lower/fd"
+mount --bind "$T/lower" "$M/d"
+kill -9 "$(renamer_of "$H")"
+ok "what is mounted below is not entered" await logged '^reply 4 code 18'
+ok "and its file is still there" [ -e "$T/lower/fd" ]
+umount "$M/d"
 stop
 mkdir -p "$M"
+: >"$T/log2"
 setpriv --bounding-set=-dac_override --inh-caps=-dac_override "$holder" --mountpoint="$M" --source=s --user=65534:65534 --ready-fd=9 --log="$T/log2" -- \
 	"$T/fake" live "$M" 9>"$T/ready" &
 H=$!
@@ -461,7 +477,7 @@ ok "R8 its descriptors" only_fds "$S" 0 1 2 3 4
 ok "R8 no FUSE among them" not grep -q fuse <(ls -l "/proc/$S/fd")
 ok "R11 no environment" [ ! -s "/proc/$S/environ" ]
 kill -9 "$S"
-ok "it is started again" await pgrep -P "$H" -x sfs-spawner >/dev/null
+ok "it is started again" await spawner_other_than "$H" "$S"
 ok "and the command told that something may be lost" await grep -q '^changed \*' "$T/told"
 S=$(pgrep -P "$H" -x sfs-spawner)
 stop
