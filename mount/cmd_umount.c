@@ -12,9 +12,12 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-#define END_MSEC 5000
+#define END_MSEC   5000
+#define BUSY_TRIES 5
+#define BUSY_NSEC  20000000
 
 static int find_ours(const char *given, char **ret_point, dev_t *ret_dev, struct sfs_err *err)
 {
@@ -92,12 +95,24 @@ static void await_end(pid_t server)
 		poll(&p, 1, END_MSEC);
 }
 
+/* A rename that the renamer is just making inside keeps the mount busy for a moment. */
+static int umount_patiently(const char *point, int flags)
+{
+	const struct timespec nap = {.tv_nsec = BUSY_NSEC};
+	int r = umount2(point, flags);
+	for (int i = 0; r < 0 && errno == EBUSY && i < BUSY_TRIES; i++) {
+		nanosleep(&nap, NULL);
+		r = umount2(point, flags);
+	}
+	return r;
+}
+
 /* Forced: the kernel ends the connection, and only then says that files are open. What is left is a
  * dead mount, so it goes. */
 static int unmount(const char *point, dev_t dev, bool lazy, bool force)
 {
-	if (umount2(point, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0) | (force ? MNT_FORCE : 0)) ==
-		0)
+	int flags = UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0) | (force ? MNT_FORCE : 0);
+	if ((force ? umount2(point, flags) : umount_patiently(point, flags)) == 0)
 		return 0;
 	if (!force || errno != EBUSY)
 		return -errno;

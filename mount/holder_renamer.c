@@ -176,8 +176,7 @@ int renamer_main(int argc, char **argv)
 	if (code == 0)
 		code = harden_limit(caps, 1, &err);
 	if (code < 0) {
-		log_warn("the renamer cannot run: %s; watchers of the mount see rotations as "
-			 "deletions only",
+		log_warn("the renamer cannot run: %s; inotify shows no rotations as renames",
 			err.msg);
 		return CHILD_UNABLE;
 	}

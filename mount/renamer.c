@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -14,13 +15,14 @@
  * process id than the holder knows. */
 #define STRANGER_AFTER 8
 
-static const char NONE[] = "the renamer process is not running (yet); watchers see rotations as "
-			   "deletions only";
+/* For status: what inotify then shows is up to notify.h. */
+static const char NONE[] =
+	"the renamer process is not running: inotify shows no rotations as renames";
 static const char STUCK[] = "the renamer process does not answer and is being replaced";
-static const char UNABLE[] = "the renamer process cannot run here (see the log); watchers see "
-			     "rotations as deletions only";
-static const char STRANGER[] = "the kernel shows the renamer process under a foreign process id; "
-			       "watchers see rotations as deletions only";
+static const char UNABLE[] = "the renamer process cannot run here (see the log): inotify shows no "
+			     "rotations as renames";
+static const char STRANGER[] = "the kernel shows the renamer process under a foreign process id: "
+			       "inotify shows no rotations as renames";
 
 struct renamer {
 	int sock;		  /* owned */
@@ -29,7 +31,7 @@ struct renamer {
 	_Atomic(const char *) trouble;
 	atomic_bool stopped;
 
-	/* of the rename thread */
+	pthread_mutex_t lock; /* of who reads the socket; protects what follows */
 	uint32_t generation, last_id;
 	uint32_t accuse;  /* generation the holder has still to be told of; 0 = none */
 	unsigned refused; /* EROFS in a row */
@@ -45,6 +47,7 @@ int renamer_new(int sock, struct hold_client *hold, struct renamer **ret)
 	r->sock = sock;
 	r->hold = hold;
 	r->trouble = NONE;
+	pthread_mutex_init(&r->lock, NULL);
 	*ret = r;
 	return 0;
 }
@@ -54,6 +57,7 @@ void renamer_free(struct renamer *r)
 	if (!r)
 		return;
 	close(r->sock);
+	pthread_mutex_destroy(&r->lock);
 	mem_free(r);
 }
 
@@ -67,11 +71,6 @@ void renamer_stop(struct renamer *r)
 bool renamer_tid(const struct renamer *r, pid_t tid)
 {
 	return tid > 0 && atomic_load(&r->pid) == tid;
-}
-
-const char *renamer_trouble(const struct renamer *r)
-{
-	return r->trouble;
 }
 
 static void give_up(struct renamer *r, const char *why)
@@ -135,11 +134,26 @@ static void tell_holder(struct renamer *r)
 		r->accuse = 0;
 }
 
-bool renamer_ready(struct renamer *r)
+/* The rename thread may be waiting for its answer: then it hears the news itself. */
+static void look(struct renamer *r)
 {
+	if (pthread_mutex_trylock(&r->lock) != 0)
+		return;
 	drain(r);
 	tell_holder(r);
+	pthread_mutex_unlock(&r->lock);
+}
+
+bool renamer_ready(struct renamer *r)
+{
+	look(r);
 	return r->pid != 0;
+}
+
+const char *renamer_trouble(struct renamer *r)
+{
+	look(r);
+	return r->trouble;
 }
 
 static int await(struct renamer *r, uint32_t id, int timeout_ms)
@@ -173,19 +187,18 @@ static void watch_refusals(struct renamer *r, int result)
 	log_warn("%s", STRANGER);
 }
 
-int renamer_do(
-	struct renamer *r, enum renamer_op op, const char *from, const char *to, int timeout_ms)
+/* What renamer_do() made of r->out, under the lock. */
+static int ask(struct renamer *r, int timeout_ms)
 {
-	int result = renmsg_request(&r->out, op, from, to);
-	if (result < 0)
-		return result;
-	if (!renamer_ready(r))
+	drain(r);
+	tell_holder(r);
+	if (!r->pid)
 		return -EPIPE;
 	if (++r->last_id == 0)
 		r->last_id = 1;
 	r->out.id = r->last_id;
 	r->out.generation = r->generation;
-	result = renmsg_send(r->sock, &r->out);
+	int result = renmsg_send(r->sock, &r->out);
 	if (result == 0)
 		result = await(r, r->out.id, timeout_ms);
 	if (result == -ETIMEDOUT || result == -EAGAIN) {
@@ -195,5 +208,16 @@ int renamer_do(
 		return -ETIMEDOUT;
 	}
 	watch_refusals(r, result);
+	return result;
+}
+
+int renamer_do(
+	struct renamer *r, enum renamer_op op, const char *from, const char *to, int timeout_ms)
+{
+	pthread_mutex_lock(&r->lock);
+	int result = renmsg_request(&r->out, op, from, to);
+	if (result == 0)
+		result = ask(r, timeout_ms);
+	pthread_mutex_unlock(&r->lock);
 	return result;
 }

@@ -24,23 +24,22 @@ int renamer_new(int sock, struct hold_client *hold, struct renamer **ret);
 /* When no thread uses it any more. NULL is fine. */
 void renamer_free(struct renamer *r);
 
-/* --- the rename thread --- */
-/* True if there is a renamer to ask. Never waits. */
+/* True if there is a renamer to ask. Any thread; never waits. */
 bool renamer_ready(struct renamer *r);
-/* Has the operation made: `from` and `to` (RENAMER_RENAME only, else NULL) are encoded paths below
- * the root of the mount, without leading slash. Waits at most `timeout_ms`. Returns 0 or -errno of
- * the operation; -EPIPE when there is no renamer or it ended; -ETIMEDOUT: it is given up, and
- * whatever it still sends is of a stranger; -EINVAL for a path that is none. */
+/* In the rename thread: has the operation made. `from` and `to` (RENAMER_RENAME only, else NULL)
+ * are encoded paths below the root of the mount, without leading slash. Waits at most `timeout_ms`.
+ * Returns 0 or -errno of the operation; -EPIPE when there is no renamer or it ended; -ETIMEDOUT: it
+ * is given up, and whatever it still sends is of a stranger; -EINVAL for a path that is none. */
 int renamer_do(
 	struct renamer *r, enum renamer_op op, const char *from, const char *to, int timeout_ms);
 
-/* --- any thread --- */
 /* True if `tid` (of fuse_req_ctx()) is the renamer's that is in use. It says nothing about which
  * operation was announced. */
 bool renamer_tid(const struct renamer *r, pid_t tid);
 /* renamer_do() returns -EPIPE from now on, the one that waits at once. */
 void renamer_stop(struct renamer *r);
-/* Why no renames are made, as a sentence for status; NULL if they are. Static text. */
-const char *renamer_trouble(const struct renamer *r);
+/* Why no renames are made, as a sentence for status; NULL if they are. Static text. Any thread;
+ * never waits. */
+const char *renamer_trouble(struct renamer *r);
 
 #endif

@@ -208,8 +208,12 @@ static void on_gauges(void *arg, struct core_gauges *ret)
 static void on_status(void *arg, struct buf *out)
 {
 	struct fs *fs = arg;
-	if (atomic_load(&fs->serving))
-		audit_status(fs, out);
+	if (!atomic_load(&fs->serving))
+		return;
+	const char *trouble = renamer_trouble(fs->renamer);
+	buf_str(out, ",\n \"renamer\":");
+	text_json(out, trouble ? trouble : "ok", strlen(trouble ? trouble : "ok"));
+	audit_status(fs, out);
 }
 
 /* Who must hear of each open, or fetches at each, keeps the OPEN round trip; so does a mount of

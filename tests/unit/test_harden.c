@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,23 @@ Test(harden, R12_capabilities_do_not_come_back_with_execve)
 	int st = -1;
 	waitpid(pid, &st, 0);
 	cr_assert_eq(st, 0);
+}
+
+Test(harden, R12_limit_keeps_what_is_named_and_cannot_get_more)
+{
+	static const unsigned keep[] = {CAP_DAC_OVERRIDE};
+	need_root();
+	cr_assert_eq(harden_limit(keep, 1, NULL), 0);
+	cr_assert_eq(caps("CapPrm"), 1ULL << CAP_DAC_OVERRIDE);
+	cr_assert_eq(caps("CapEff"), 1ULL << CAP_DAC_OVERRIDE);
+	cr_assert_eq(caps("CapInh") | caps("CapBnd") | caps("CapAmb"), 0);
+	cr_assert_eq(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
+	cr_assert_eq(prctl(PR_GET_DUMPABLE), 0);
+	cr_assert_eq(harden_limit(NULL, 0, NULL), 0);
+	cr_assert_eq(caps("CapPrm") | caps("CapEff"), 0);
+	struct sfs_err err = {0};
+	cr_assert_eq(harden_limit(keep, 1, &err), -EPERM, "what is not there cannot be kept");
+	cr_assert(strstr(err.msg, "dac_override"), "%s", err.msg);
 }
 
 Test(harden, without_privilege_another_user_is_refused)

@@ -285,3 +285,37 @@ Test(mountpoint, R19_a_dead_mount_is_asked_nothing, .init = enter, .fini = leave
 	cr_assert_str_eq(e->source, "dead");
 	done();
 }
+
+Test(mountinfo, an_object_is_in_the_mount_it_is_in, .init = enter, .fini = leave)
+{
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mkdir("m", 0700) < 0 ||
+		mount("t", "m", "tmpfs", 0, NULL) < 0)
+		cr_skip_test("needs root");
+	cr_assert(
+		mkdir("m/d", 0700) == 0 && mkdir("m/over", 0700) == 0 && mkdir("bind", 0700) == 0);
+	cr_assert_eq(mount("m", "bind", NULL, MS_BIND, NULL), 0);
+	cr_assert_eq(mount("u", "m/over", "tmpfs", 0, NULL), 0);
+	struct mount_entry *e;
+	struct mount_id id = {0};
+	size_t count;
+	cr_assert_eq(mountinfo_read(&e, &count, NULL), 0);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(e[i].source, "t") == 0 && strcmp(strrchr(e[i].point, '/'), "/m") == 0)
+			id = (struct mount_id){.dev = e[i].dev, .id = e[i].id};
+	mountinfo_free(e, count);
+	for (int round = 0; round < 2; round++) {
+		int root = open("m", O_PATH), deep = open("m/d", O_PATH);
+		int over = open("m/over", O_PATH), bound = open("bind/d", O_PATH);
+		cr_assert(mount_has(&id, root) && mount_has(&id, deep));
+		cr_assert(!mount_has(&id, over), "another file system on top");
+		cr_assert(!mount_has(&id, bound), "a bind mount of it");
+		cr_assert(!mount_has(&id, -1));
+		id.unique = mount_unique_id("m"); /* 0 before Linux 6.8 */
+		close(root);
+		close(deep);
+		close(over);
+		close(bound);
+	}
+	cr_assert(umount("m/over") == 0 && umount("bind") == 0 && umount("m") == 0);
+}

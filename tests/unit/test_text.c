@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -349,4 +350,24 @@ Test(parse, u64)
 	cr_assert_eq(got, 10, "untouched on failure");
 	cr_assert_eq(parse_u64("0", 0, &got), 0);
 	cr_assert_eq(got, 0);
+}
+
+Test(text, plain_paths_lead_nowhere_else)
+{
+	static const char *const good[] = {
+		"a", "a/b", "...", "a/..b", ".a", "a b", "\xff", "a/.b."};
+	static const char *const bad[] = {
+		"", "/", "/a", "a/", "a//b", ".", "..", "a/.", "a/..", "../a", "a/../b", "./a"};
+	char path[SFS_PATH_MAX + 1];
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		cr_assert(text_plain_path(good[i], strlen(good[i])), "%s", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_assert(!text_plain_path(bad[i], strlen(bad[i])), "%s", bad[i]);
+	cr_assert(!text_plain_path("a\0b", 3));
+	memset(path, 'a', sizeof(path));
+	cr_assert(text_plain_path(path, 255) && !text_plain_path(path, 256));
+	for (size_t i = 255; i < sizeof(path); i += 256)
+		path[i] = '/';
+	cr_assert(text_plain_path(path, SFS_PATH_MAX - 1));
+	cr_assert(!text_plain_path(path, SFS_PATH_MAX + 1));
 }
