@@ -217,7 +217,9 @@ static void opened(struct waiter *w, struct payload *payload, const struct sfs_e
 		core_attr(p->fs->core, p->inode->dent, &a);
 		if (r == 0)
 			audit_served(p, payload);
-		if (r < 0)
+		if (r == -ENODEV && inode_retry(p->fs, p->inode, p->tid) == RETRY_NO)
+			open_again(p, NULL); /* a reload closed the source; another may have it */
+		else if (r < 0)
 			answer_open(p, -r, NULL, false);
 		else if (p->inode->view == VIEW_TREE ||
 			 (p->inode->view == VIEW_VERSIONS && !a.nocache))

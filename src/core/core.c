@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <utlist.h>
 
 #define SEED_POLICY 5
 #define WAIT_SLICE \
@@ -41,17 +42,36 @@ static void send_batch(struct core *core, struct tree_event *v, size_t n)
 	mem_free(v);
 }
 
+static void run_after(struct core_after *a)
+{
+	while (a) {
+		struct core_after *next = a->next;
+		a->fn(a);
+		a = next;
+	}
+}
+
+void core_after_events(struct core *core, struct core_after *a)
+{
+	pthread_mutex_lock(&core->lock);
+	LL_APPEND(core->after, a);
+	pthread_mutex_unlock(&core->lock);
+	core_send(core);
+}
+
 /* One thread sends at a time, so that events arrive in the order in which things happened. */
 void core_send(struct core *core)
 {
 	pthread_mutex_lock(&core->lock);
-	while (core->tree.nevents && !core->flushing) {
+	while ((core->tree.nevents || core->after) && !core->flushing) {
 		struct tree_event *v = take(core->tree.events);
+		struct core_after *after = take(core->after);
 		size_t n = core->tree.nevents;
 		core->tree.nevents = core->tree.cap = 0;
 		core->flushing = true;
 		pthread_mutex_unlock(&core->lock);
 		send_batch(core, v, n);
+		run_after(after);
 		pthread_mutex_lock(&core->lock);
 		core->flushing = false;
 	}

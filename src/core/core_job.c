@@ -89,6 +89,7 @@ static int command_error(const struct job *j, size_t i, struct sfs_err *err)
 	return 0;
 }
 
+/* Tree lock. */
 static int job_error(const struct job *j, struct sfs_err *err)
 {
 	for (size_t i = 0; i < j->ncommands; i++) {
@@ -139,22 +140,31 @@ static void tell_end(const struct job *j)
 			j->done, j->ntargets > j->done ? j->ntargets : j->done, j->nfailures);
 }
 
-static void job_finish(struct job *j)
+static void job_over(struct core_after *a)
 {
+	struct job *j = (struct job *)((char *)a - offsetof(struct job, after));
 	struct core *core = j->core;
 	struct sfs_err err;
-	keep_progress(j);
-	tell_end(j);
-	int r = job_error(j, &err);
 	core_lock(core);
+	bool stopped = j->stopped; /* nobody sets it any more once it is off the list */
+	int r = job_error(j, &err);
 	DL_DELETE(core->jobs, j);
 	core_unlock(core);
 	struct control_waiter *w = take_writer(j);
-	if (r < 0 && !j->stopped)
+	if (r < 0 && !stopped)
 		note_control_error(core, &err);
 	if (w)
 		w->done(w, r < 0 ? &err : NULL);
 	job_unref(j);
+}
+
+/* What was purged, or got another TTL, is announced before the writer is told. */
+static void job_finish(struct job *j)
+{
+	keep_progress(j);
+	tell_end(j);
+	j->after.fn = job_over;
+	core_after_events(j->core, &j->after);
 }
 
 /* --- fetching --- */

@@ -47,6 +47,7 @@ struct job {
 	struct control_waiter *w; /* NULL once answered or cancelled; tree lock */
 	struct job *prev, *next;  /* core->jobs; tree lock */
 	struct core_waiter listed;
+	struct core_after after;
 
 	pthread_mutex_t lock; /* all below; no other lock is taken under it */
 	struct target *targets;

@@ -73,6 +73,12 @@ struct core_timer {
 	bool armed;
 };
 
+/* What is to be done when the events queued before it have been sent. */
+struct core_after {
+	void (*fn)(struct core_after *a); /* without locks; `a` is the owner's again */
+	struct core_after *next;
+};
+
 struct job;
 
 struct core {
@@ -93,7 +99,8 @@ struct core {
 	const struct path_env *paths;
 	const struct envstore *env;
 	struct core_events ev;
-	bool flushing; /* a thread sends events: others leave theirs to it */
+	bool flushing;		  /* a thread sends events: others leave theirs to it */
+	struct core_after *after; /* core_after_events() */
 	bool shutdown;
 	atomic_bool hydrating; /* the end of the first hydration was not logged yet */
 	int64_t started_wall, started_boot;
@@ -132,6 +139,9 @@ void core_unlock(struct core *core);
 /* The two halves of it, for who has another lock to give back in between. */
 void core_unlock_quiet(struct core *core);
 void core_send(struct core *core);
+/* Another thread may be sending what this one has caused: whoever tells somebody that it is done
+ * comes through here. No lock held; perhaps called before this returns. */
+void core_after_events(struct core *core, struct core_after *a);
 void core_inst_ref(struct core_inst *ci);
 void core_inst_unref(struct core_inst *ci);
 int core_inst_open(struct core *core, const struct backend_conf *conf, struct core_inst **ret,

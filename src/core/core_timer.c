@@ -7,8 +7,8 @@
 #include "core/core_priv.h"
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include <errno.h>
-#include <signal.h>
 #include <time.h>
 #include <utlist.h>
 
@@ -41,7 +41,7 @@ int64_t core_run_timers(struct core *core)
 	int64_t next = CLOCK_NEVER, now = clock_boot();
 	struct core_timer *due = NULL, *t, *tmp;
 	pthread_mutex_lock(&core->lock);
-	core->timer_wake = now + LOOK_EVERY; /* what is armed from now on is seen then */
+	core->timer_wake = now; /* what is armed from now on is seen before the next sleep */
 	DL_FOREACH_SAFE (core->timers, t, tmp) {
 		if (t->deadline > now) {
 			next = t->deadline < next ? t->deadline : next;
@@ -58,45 +58,48 @@ int64_t core_run_timers(struct core *core)
 	return next;
 }
 
-static void sleep_until(struct core *core, int64_t next)
+/* How long until the next deadline, those armed since core_run_timers() included. Tree lock. */
+static int64_t time_left(const struct core *core, int64_t now)
+{
+	const struct core_timer *t;
+	int64_t left = SLEEP_MAX;
+	DL_FOREACH (core->timers, t)
+		if (t->deadline < now + left)
+			left = t->deadline - now;
+	return left < LOOK_EVERY ? LOOK_EVERY : left;
+}
+
+/* False: the end. */
+static bool sleep_a_while(struct core *core)
 {
 	struct timespec ts;
-	int64_t now = clock_boot(), left = next == CLOCK_NEVER ? SLEEP_MAX : next - now;
-	left = left > SLEEP_MAX ? SLEEP_MAX : left < LOOK_EVERY ? LOOK_EVERY : left;
+	pthread_mutex_lock(&core->lock);
+	int64_t now = clock_boot(), left = time_left(core, now);
+	bool on = !core->shutdown;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	int64_t ns = ts.tv_nsec + left;
 	ts.tv_sec += ns / NSEC_PER_SEC;
 	ts.tv_nsec = ns % NSEC_PER_SEC;
-	pthread_mutex_lock(&core->lock);
 	core->timer_wake = now + left;
-	if (!core->shutdown)
+	if (on)
 		pthread_cond_timedwait(&core->timer_cond, &core->lock, &ts);
 	pthread_mutex_unlock(&core->lock);
+	return on;
 }
 
 static void *timer_main(void *arg)
 {
-	struct core *core = arg;
-	for (;;) {
-		int64_t next = core_run_timers(core);
-		pthread_mutex_lock(&core->lock);
-		bool stop = core->shutdown;
-		pthread_mutex_unlock(&core->lock);
-		if (stop)
-			return NULL;
-		sleep_until(core, next);
-	}
+	do
+		core_run_timers(arg);
+	while (sleep_a_while(arg));
+	return NULL;
 }
 
 int core_timer_start(struct core *core)
 {
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are for the main thread */
-	int r = pthread_create(&core->timer_thread, NULL, timer_main, core);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	int r = thread_start(&core->timer_thread, 0, timer_main, core);
 	core->has_timer_thread = r == 0;
-	return -r;
+	return r;
 }
 
 void core_timer_stop(struct core *core)

@@ -3,10 +3,10 @@
 #include "core/instance_priv.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "core/freshness.h"
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <time.h>
 
 /* inotify and HTTP watches nest deeper than a fetch. */
@@ -72,19 +72,10 @@ static void *watch_main(void *arg)
 
 int watch_start(struct instance *in, struct sfs_err *err)
 {
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&in->watch_thread, WATCH_STACK, watch_main, in);
 
-	sigfillset(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, WATCH_STACK);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* the thread inherits it */
-	r = pthread_create(&in->watch_thread, &attr, watch_main, in);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	if (r)
-		return err_errno(err, r, "%s: start the watch thread", in->conf.name);
+	if (r < 0)
+		return err_errno(err, -r, "%s: start the watch thread", in->conf.name);
 	in->has_watch = true;
 	return 0;
 }

@@ -3,10 +3,10 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -95,20 +95,12 @@ static void *worker_main(void *arg)
 static int add_worker(struct pool *p)
 {
 	struct worker *w = &p->workers[p->n];
-	pthread_attr_t attr;
-	sigset_t all, old;
 	int r;
 
 	w->pool = p;
-	sigfillset(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, POOL_STACK);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* the thread inherits it */
-	r = pthread_create(&w->thread, &attr, worker_main, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	if (r)
-		return -r;
+	r = thread_start(&w->thread, POOL_STACK, worker_main, w);
+	if (r < 0)
+		return r;
 	p->n++;
 	p->alive++;
 	return 0;

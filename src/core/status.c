@@ -165,12 +165,12 @@ static void memory_json(struct buf *out)
 
 static void cache_json(struct core *core, struct buf *out)
 {
-	const struct opt_values *o = &core->conf->mount;
 	size_t bytes, values;
 	uint64_t evictions;
 	bool first = true;
 	store_totals(core->store, &bytes, &values, &evictions);
 	core_lock(core);
+	const struct opt_values *o = &core->conf->mount;
 	bool given = opt_find(o, "cache_size");
 	uint64_t limit = opt_size(o, &config_mount_options, given ? "cache_size" : "arena");
 	core_unlock(core);

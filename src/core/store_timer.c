@@ -2,9 +2,9 @@
 #include "core/store_priv.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -133,24 +133,20 @@ static void close_fds(struct store *s)
 
 int store_start_timer(struct store *s)
 {
-	sigset_t all, old;
 	int r;
 
 	store_lock(s);
 	s->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
 	s->kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	r = s->timer_fd < 0 || s->kick_fd < 0 ? errno : 0;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	if (!r)
-		r = pthread_create(&s->thread, NULL, timer_main, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r)
+	r = s->timer_fd < 0 || s->kick_fd < 0 ? -errno : 0;
+	if (r == 0)
+		r = thread_start(&s->thread, 0, timer_main, s);
+	if (r < 0)
 		close_fds(s);
 	else
 		s->has_thread = true;
 	store_unlock(s);
-	return -r;
+	return r;
 }
 
 void store_stop_timer(struct store *s)

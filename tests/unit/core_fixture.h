@@ -16,11 +16,18 @@ static pthread_mutex_t fx_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t fx_cond = PTHREAD_COND_INITIALIZER;
 static struct fixture_event fx_events[1024];
 static size_t fx_nevents;
+static bool fx_hold_events; /* who brings one waits */
+static unsigned fx_held;
 
 static void fx_changed(void *arg, struct dent *d, enum core_change what)
 {
 	(void)arg;
 	pthread_mutex_lock(&fx_lock);
+	fx_held++;
+	pthread_cond_broadcast(&fx_cond);
+	while (fx_hold_events)
+		pthread_cond_wait(&fx_cond, &fx_lock);
+	fx_held--;
 	if (fx_nevents < 1024) {
 		snprintf(fx_events[fx_nevents].path, 256, "%s", dent_path(d));
 		fx_events[fx_nevents++].what = what;

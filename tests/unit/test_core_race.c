@@ -196,3 +196,40 @@ Test(race, what_an_unlisted_name_hid_comes_back)
 	assert_read(core, "x", "second");
 	fx_close(core);
 }
+
+static void *purge_y(void *arg)
+{
+	struct dent *d;
+	cr_assert_eq(fx_walk(arg, "y", &d), 0);
+	core_purge(arg, d);
+	dent_unref(arg, d);
+	return NULL;
+}
+
+/* Who waits for a purge may rely on what the kernel was told. */
+Test(race, a_purge_is_over_when_its_event_was_sent)
+{
+	pthread_t other;
+	fake_set(0, "x", "1");
+	fake_set(0, "y", "2");
+	struct core *core = fx_open(CONF_ONE);
+	assert_read(core, "x", "1");
+	assert_read(core, "y", "2");
+	fx_hold_events = true;
+	pthread_create(&other, NULL, purge_y, core);
+	pthread_mutex_lock(&fx_lock);
+	while (!fx_held)
+		pthread_cond_wait(&fx_cond, &fx_lock);
+	pthread_mutex_unlock(&fx_lock);
+	struct fx_wait w = {.w.control = {.done = fx_controlled, .deadline = CLOCK_NEVER}};
+	core_control_write(core, CONTROL_PURGE, "x", 1, &w.w.control);
+	pthread_mutex_lock(&fx_lock);
+	cr_assert_not(w.done, "another thread still has its event");
+	fx_hold_events = false;
+	pthread_cond_broadcast(&fx_cond);
+	pthread_mutex_unlock(&fx_lock);
+	cr_assert_eq(fx_join(&w), 0);
+	cr_assert_eq(fx_count("x", CORE_PURGED), 1);
+	pthread_join(other, NULL);
+	fx_close(core);
+}
