@@ -25,7 +25,8 @@ static const struct opt_row mount_rows[] = {
 		"reached. "
 		"Never after the provider said that the secret is gone or not allowed."},
 	{"negative_ttl", OPT_DURATION, "TIME", "5", NULL,
-		"How long it is remembered that a secret does not exist: 1s to 5m."},
+		"How long it is remembered that a secret does not exist, and how long a listing is "
+		"believed about the names it lacks: 1s to 5m."},
 	{"list_ttl", OPT_DURATION, "TIME", "60", NULL,
 		"Age at which a listing is renewed in the background when somebody looks."},
 	{"timeout", OPT_DURATION, "TIME", "10", NULL,

@@ -203,47 +203,31 @@ static void on_listed(void *arg, struct instance *in, struct listing *l, const s
 		core_sync(arg, l);
 }
 
-struct entries {
-	struct entry **v;
-	size_t n;
-};
-
-/* References to the entries of `ci`: of one name, or of all. */
-static void collect_entries(struct core_inst *ci, const char *name, struct entries *ret)
+/* The entries of `ci`: of one name, or of all. */
+static void collect_entries(struct core_inst *ci, const char *name, struct entry_list *ret)
 {
 	struct tree *t = &ci->core->tree;
 	struct subject *s = name ? tree_subject(t, ci, name, false) : NULL;
 	size_t pos = 0;
-	if (name && !s)
-		return;
-	ret->v = mem_calloc(name ? 1 : t->subjects.n + 1, sizeof(*ret->v));
-	if (!ret->v)
-		return;
-	while (s || (!name && (s = ptab_next(&t->subjects, &pos)))) {
+	if (s && s->entry)
+		entry_list_add(ret, entry_ref(s->entry));
+	while (!name && (s = ptab_next(&t->subjects, &pos)))
 		if (s->inst == ci && s->entry)
-			ret->v[ret->n++] = entry_ref(s->entry);
-		s = NULL;
-		if (name)
-			break;
-	}
+			entry_list_add(ret, entry_ref(s->entry));
 }
 
 static void on_changed(void *arg, struct instance *in, const char *name)
 {
 	struct core_inst *ci = arg;
 	struct core *core = ci->core;
-	struct entries e = {0};
+	struct entry_list e = {0};
 	(void)in;
 	core_lock(core);
 	ci->again = ci->running;
 	collect_entries(ci, name, &e);
 	core_unlock(core);
 	core_list_start(ci);
-	for (size_t i = 0; i < e.n; i++) {
-		store_changed(core->store, e.v[i]);
-		entry_unref(e.v[i]);
-	}
-	mem_free(e.v);
+	entry_list_end(core, &e, store_changed);
 }
 
 void core_list_events(struct instance_events *ev, struct core_inst *ci)

@@ -237,6 +237,21 @@ void core_sync_drop(struct ptab *dropped, const char *name);
 /* Values of names that are shown no more are dropped; frees the strings. No lock held. */
 void core_drop_values(struct core_inst *ci, struct ptab *dropped);
 
+/* --- core_entries.c --- */
+
+/* References to entries. Zero-initialise. */
+struct entry_list {
+	struct entry **v;
+	size_t n, cap;
+	bool failed; /* memory was short: some are missing */
+};
+/* Takes the reference over; NULL is no entry. Any lock but the store's. */
+void entry_list_add(struct entry_list *l, struct entry *e);
+/* Calls fn for each (store_purge, store_changed) and gives them back; `failed` stays. No lock held.
+ */
+void entry_list_end(
+	struct core *core, struct entry_list *l, void (*fn)(struct store *s, struct entry *e));
+
 /* --- core_missing.c: purge of what is not in the tree; no lock held --- */
 
 /* The names that a path may mean. */
@@ -328,8 +343,8 @@ struct entry *core_entry_of(
 void core_store_event(void *arg, struct entry *e, enum store_event ev, const struct sfs_err *err);
 void core_pressure(void *arg); /* store_config.pressure */
 /* Drops values of fixed versions: of the names in `names` (strings by ptab_hash(name, len, 0)), or
- * of all. No lock held. */
-void core_purge_versions(struct core *core, struct core_inst *ci, const struct ptab *names);
+ * of all. -ENOMEM: not all of them. No lock held. */
+int core_purge_versions(struct core *core, struct core_inst *ci, const struct ptab *names);
 
 /* --- core_prov.c --- */
 

@@ -247,31 +247,9 @@ void core_sync_apply(struct core_inst *ci, const struct sync_ops *ops, struct pt
 	ci->incomplete = failed || ops->failed;
 }
 
-/* Entries that must be asked for again after unlocking. */
-struct again {
-	struct entry **v;
-	size_t n, cap;
-};
-
-static void push_entry(struct again *a, struct entry *e)
-{
-	if (e && a->n == a->cap) {
-		size_t cap = a->cap ? a->cap * 2 : 16;
-		struct entry **v = mem_realloc(a->v, cap, sizeof(struct entry *));
-		if (v) {
-			a->v = v;
-			a->cap = cap;
-		}
-	}
-	if (!e || a->n == a->cap)
-		entry_unref(e);
-	else
-		a->v[a->n++] = e;
-}
-
 /* Names that came and were asked for in vain before, and names whose version the listing says is
  * another. */
-static void collect_again(struct core_inst *ci, const struct sync_ops *ops, struct again *ret)
+static void collect_again(struct core_inst *ci, const struct sync_ops *ops, struct entry_list *ret)
 {
 	for (size_t i = 0; i < ops->n; i++) {
 		const struct sync_op *op = &ops->v[i];
@@ -280,7 +258,7 @@ static void collect_again(struct core_inst *ci, const struct sync_ops *ops, stru
 			continue;
 		struct subject *s = tree_subject(&ci->core->tree, ci, name, false);
 		if (op->version && s && s->entry)
-			push_entry(ret, entry_ref(s->entry));
+			entry_list_add(ret, entry_ref(s->entry));
 		char *seen = op->fresh ? ptab_find(&ci->missing, ptab_hash(name, strlen(name), 0),
 						 same_string, name)
 				       : NULL;
@@ -288,7 +266,7 @@ static void collect_again(struct core_inst *ci, const struct sync_ops *ops, stru
 			continue;
 		struct entry_policy pol = {
 			op->pol->ttl, op->pol->stale, ci->core->conf->policy.ttl == 0};
-		push_entry(ret,
+		entry_list_add(ret,
 			store_entry(ci->core->store, instance_source(ci->in), name, NULL, &pol));
 		ptab_del(&ci->missing, ptab_hash(name, strlen(name), 0), seen);
 		mem_free(seen);
@@ -318,7 +296,7 @@ static void tell_sync(struct core_inst *ci, const struct sync_ops *ops, const st
 
 /* With both locks. */
 static void install(struct core_inst *ci, struct listing *l, struct sync_ops *ops,
-	struct ptab *dropped, struct again *again)
+	struct ptab *dropped, struct entry_list *again)
 {
 	struct core *core = ci->core;
 	ci->listing = listing_ref(l);
@@ -341,7 +319,7 @@ void core_sync(struct core_inst *ci, struct listing *l)
 {
 	struct core *core = ci->core;
 	struct sync_ops ops = {0};
-	struct again again = {0};
+	struct entry_list again = {0};
 	struct ptab dropped = {0};
 	pthread_mutex_lock(&core->sync);
 	if (ci->listing == l || (ci->listing && l->started < ci->listing->started)) {
@@ -359,11 +337,7 @@ void core_sync(struct core_inst *ci, struct listing *l)
 	tell_sync(ci, &ops, l, dropped.n, first);
 	core_send(core);
 	log_sync(ci, &ops, l);
-	for (size_t i = 0; i < again.n; i++) {
-		store_changed(core->store, again.v[i]);
-		entry_unref(again.v[i]);
-	}
-	mem_free(again.v);
+	entry_list_end(core, &again, store_changed);
 	core_drop_values(ci, &dropped);
 	for (size_t i = 0; i < ops.n; i++)
 		mem_free(ops.v[i].path);

@@ -220,31 +220,9 @@ void job_set_ttls(struct job *j)
 
 /* --- purge --- */
 
-struct purge {
-	struct job *j;
-	struct entry **v; /* references */
-	size_t n, cap;
-	bool failed;
-};
-
-static void purge_add(struct purge *p, struct entry *e)
-{
-	if (p->n == p->cap) {
-		size_t cap = p->cap ? p->cap * 2 : 64;
-		struct entry **v = mem_realloc(p->v, cap, sizeof(struct entry *));
-		if (!v) {
-			p->failed = true;
-			return;
-		}
-		p->v = v;
-		p->cap = cap;
-	}
-	p->v[p->n++] = entry_ref(e);
-}
-
 static int add_cached(void *arg, struct entry *e)
 {
-	purge_add(arg, e);
+	entry_list_add(arg, entry_ref(e));
 	return 0;
 }
 
@@ -270,10 +248,11 @@ static bool purges_all(const struct job *j)
 }
 
 /* The names of the targets, by source: a value of a fixed version is found by name. */
-static void purge_versions(struct job *j)
+static int purge_versions(struct job *j)
 {
 	struct core *core = j->core;
 	struct due_insts all;
+	int r = 0;
 	core_insts_ref(core, &all);
 	for (size_t k = 0; k < all.n; k++) {
 		struct ptab names = {0};
@@ -281,44 +260,40 @@ static void purge_versions(struct job *j)
 		core_lock(core);
 		for (size_t i = 0; ci->versions_used && i < j->ntargets; i++) {
 			struct subject *s = j->targets[i].d->subject;
-			if (s && s->inst == ci)
-				ptab_add(&names, ptab_hash(s->name, strlen(s->name), 0), s->name);
+			if (s && s->inst == ci &&
+				ptab_add(&names, ptab_hash(s->name, strlen(s->name), 0), s->name) <
+					0)
+				r = -ENOMEM;
 		}
 		core_unlock(core);
-		if (names.n)
-			core_purge_versions(core, ci, &names);
+		if (names.n && core_purge_versions(core, ci, &names) < 0)
+			r = -ENOMEM;
 		ptab_clear(&names);
 		core_inst_unref(ci);
 	}
+	return r;
 }
 
 void job_purge(struct job *j)
 {
 	struct core *core = j->core;
-	struct purge p = {.j = j};
+	struct entry_list list = {0};
 	struct sfs_err err;
-	bool all = purges_all(j);
+	int r;
 	core_lock(core);
 	for (size_t i = 0; i < j->ntargets; i++) {
 		struct subject *s = j->targets[i].d->subject;
 		if (!s || !s->entry)
 			continue;
 		note_purged(j, s);
-		purge_add(&p, s->entry);
+		entry_list_add(&list, entry_ref(s->entry));
 	}
 	core_unlock(core);
-	if (all)
-		store_each(core->store, add_cached, &p);
-	else
-		purge_versions(j);
-	for (size_t i = 0; i < p.n; i++) {
-		store_purge(core->store, p.v[i]);
-		entry_unref(p.v[i]);
-	}
-	mem_free(p.v);
+	r = purges_all(j) ? store_each(core->store, add_cached, &list) : purge_versions(j);
+	entry_list_end(core, &list, store_purge);
 	err_set(&err, ENOMEM, "out of memory: not everything was purged");
 	for (size_t i = 0; i < j->ncommands; i++) {
-		if (p.failed)
+		if (r < 0 || list.failed)
 			job_failed(j, i, NULL, &err);
 		else
 			job_ok(j, i);

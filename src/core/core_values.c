@@ -198,8 +198,7 @@ int core_info(struct core *core, struct dent *d, struct entry_info *ret)
 struct version_purge {
 	struct core_inst *ci;
 	const struct ptab *names; /* NULL = all */
-	struct entry **v;
-	size_t n, cap;
+	struct entry_list list;
 };
 
 static bool same_string(const void *p, const void *key)
@@ -216,32 +215,19 @@ static int collect_version(void *arg, struct entry *e)
 		return 0;
 	if (vp->names && !ptab_find(vp->names, ptab_hash(name, strlen(name), 0), same_string, name))
 		return 0;
-	if (vp->n == vp->cap) {
-		size_t cap = vp->cap ? vp->cap * 2 : 16;
-		struct entry **v = mem_realloc(vp->v, cap, sizeof(struct entry *));
-		if (!v)
-			return -ENOMEM;
-		vp->v = v;
-		vp->cap = cap;
-	}
-	vp->v[vp->n++] = entry_ref(e);
+	entry_list_add(&vp->list, entry_ref(e));
 	return 0;
 }
 
-void core_purge_versions(struct core *core, struct core_inst *ci, const struct ptab *names)
+int core_purge_versions(struct core *core, struct core_inst *ci, const struct ptab *names)
 {
 	struct version_purge vp = {.ci = ci, .names = names};
 	core_lock(core);
 	bool used = ci->versions_used;
 	core_unlock(core);
-	if (!used)
-		return;
-	store_each(core->store, collect_version, &vp);
-	for (size_t i = 0; i < vp.n; i++) {
-		store_purge(core->store, vp.v[i]);
-		entry_unref(vp.v[i]);
-	}
-	mem_free(vp.v);
+	int r = used ? store_each(core->store, collect_version, &vp) : 0;
+	entry_list_end(core, &vp.list, store_purge);
+	return vp.list.failed ? -ENOMEM : r;
 }
 
 void core_purge(struct core *core, struct dent *d)

@@ -245,14 +245,39 @@ bool store_make_room(struct store *s, size_t bytes)
 	return any;
 }
 
+/* Entries that a flight is about to bring a first value for; only their number without `v`. */
+static size_t expected(struct store *s, struct entry **v)
+{
+	const struct source *src;
+	struct flight *f;
+	size_t n = 0;
+
+	DL_FOREACH (s->sources, src) {
+		struct flight *const lists[] = {
+			src->running, src->queued, src->blocked, src->delayed};
+
+		for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+			DL_FOREACH (lists[i], f) {
+				if (f->nocache || f->entry->payload)
+					continue;
+				f->entry->refs += v != NULL;
+				if (v)
+					v[n] = f->entry;
+				n++;
+			}
+	}
+	return n;
+}
+
 static int snapshot(struct store *s, struct entry ***ret, size_t *ret_n)
 {
 	struct entry **v, *e;
 	size_t n = 0;
 
 	store_lock(s);
-	v = mem_calloc(s->values + 1, sizeof(struct entry *));
+	v = mem_calloc(s->values + expected(s, NULL) + 1, sizeof(struct entry *));
 	if (v) {
+		n = expected(s, v);
 		DL_FOREACH (s->lru, e) {
 			e->refs++;
 			v[n++] = e;

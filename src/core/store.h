@@ -241,8 +241,8 @@ void entry_info(const struct entry *e, struct entry_info *ret);
 /* The value held, fresh or not, one reference for the caller; NULL if none. For sizes, versions,
  * listings; not for serving readers. */
 struct payload *entry_peek(const struct entry *e);
-/* Calls `fn` for every entry that holds a value (a snapshot: entries are referenced while fn runs,
- * without locks). */
+/* Calls `fn` for every entry that holds a value or is about to get one, perhaps twice (a snapshot:
+ * entries are referenced while fn runs, without locks). -ENOMEM. */
 int store_each(struct store *s, int (*fn)(void *arg, struct entry *e), void *arg);
 /* Drops least recently read values that nobody has open until `bytes` of payload are free again.
  * True if any was dropped: an allocation in the secret arena is worth a second try (R3). */

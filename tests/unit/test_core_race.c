@@ -233,3 +233,37 @@ Test(race, a_purge_is_over_when_its_event_was_sent)
 	pthread_join(other, NULL);
 	fx_close(core);
 }
+
+/* A fetch that began before `purge *` brings nothing that is kept, whatever it fetches. */
+static void purge_during_fetch(const char *path, const char *version)
+{
+	struct dent *d;
+	fake_set(0, "x", "old")->unlisted = true;
+	fake_set(0, "y", "old");
+	struct core *core = open_at_rest();
+	cr_assert_eq(fx_walk(core, path, &d), 0);
+	fakes[0].hold_get = true;
+	struct fx_wait w = {.w.fetch = {.done = fx_fetched, .deadline = CLOCK_NEVER}};
+	core_fetch(core, d, version, FETCH_CACHED, &w.w.fetch);
+	fake_wait_held(0, 1);
+	cr_assert_eq(fx_control(core, CONTROL_PURGE, "*", NULL), 0);
+	fake_release(0);
+	cr_assert_eq(fx_join(&w), 0);
+	payload_unref(w.p);
+	unsigned gets = fakes[0].gets;
+	fake_set(0, path, "new");
+	char out[256];
+	cr_assert_eq(fx_fetch(core, d, version, FETCH_CACHED, out), 0);
+	cr_assert_str_eq(out, "new");
+	cr_assert_eq(fakes[0].gets, gets + 1);
+	dent_unref(core, d);
+	close_it(core);
+	fakes[0].gets = 0;
+}
+
+Test(race, purge_of_all_supersedes_first_fetches)
+{
+	purge_during_fetch("y", NULL);
+	purge_during_fetch("x", NULL);
+	purge_during_fetch("y", "7");
+}
