@@ -206,6 +206,13 @@ int file_bytes(struct fs *fs, struct inode *in, struct payload *payload, struct 
 	}
 }
 
+/* A reload closed the source, or what the node stands for was deleted: the name may be somebody
+ * else's by now. */
+static bool is_elsewhere(const struct park *p, int r)
+{
+	return r == -ENODEV || (r == -ENOENT && !dent_alive(p->inode->dent));
+}
+
 static void opened(struct waiter *w, struct payload *payload, const struct sfs_err *err)
 {
 	struct park *p = park_of(w, fetch);
@@ -217,8 +224,8 @@ static void opened(struct waiter *w, struct payload *payload, const struct sfs_e
 		core_attr(p->fs->core, p->inode->dent, &a);
 		if (r == 0)
 			audit_served(p, payload);
-		if (r == -ENODEV && inode_retry(p->fs, p->inode, p->tid) == RETRY_NO)
-			open_again(p, NULL); /* a reload closed the source; another may have it */
+		if (is_elsewhere(p, r) && inode_retry(p->fs, p->inode, p->tid) == RETRY_NO)
+			open_again(p, NULL);
 		else if (r < 0)
 			answer_open(p, -r, NULL, false);
 		else if (p->inode->view == VIEW_TREE ||

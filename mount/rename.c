@@ -104,6 +104,32 @@ static int make(struct change *c)
 	return renamer_do(r, RENAMER_RENAME, from, path, TIMEOUT_MS);
 }
 
+/* Lock held. */
+static const struct change *waiting_for(const struct renames *rs, const struct dent *d)
+{
+	const struct change *c;
+	DL_FOREACH (rs->waiting, c)
+		if (c->dent == d)
+			return c;
+	return NULL;
+}
+
+/* The name got another node while the kernel was given this one (a TTL was set, say), and no change
+ * that waits will tell: what the kernel was told before the rename was too early. */
+static bool overtaken(struct change *c)
+{
+	struct renames *rs = c->fs->renames;
+	if (!c->new || is_dir(c))
+		return false;
+	struct inode *now = node_of(c);
+	bool other = now != c->new;
+	inode_put(c->fs, now);
+	pthread_mutex_lock(&rs->lock);
+	other = other && !waiting_for(rs, c->dent);
+	pthread_mutex_unlock(&rs->lock);
+	return other;
+}
+
 /* In the rename thread. */
 static void change_run(struct job *j)
 {
@@ -125,19 +151,9 @@ static void change_run(struct job *j)
 	rs->current = NULL;
 	rs->pending--;
 	pthread_mutex_unlock(&rs->lock);
-	if (r < 0)
+	if (r < 0 || overtaken(c))
 		notify_name(fs, c->dent);
 	change_free(c);
-}
-
-/* Lock held. */
-static const struct change *waiting_for(const struct renames *rs, const struct dent *d)
-{
-	const struct change *c;
-	DL_FOREACH (rs->waiting, c)
-		if (c->dent == d)
-			return c;
-	return NULL;
 }
 
 /* Lock held. True if a change that waits covers this one: it takes what is current when it is made.
