@@ -6,15 +6,13 @@
 #include <errno.h>
 #include <string.h>
 
-/* What a mount of local sources does that says neither. */
-#define LOCAL_HYDRATES false
-
+/* What needs no network has its values at hand. */
 static bool by_default(const struct config *c)
 {
 	for (size_t i = 0; i < c->nbackends; i++)
 		if (!(c->backends[i].ops->flags & BACKEND_LOCAL))
 			return false;
-	return LOCAL_HYDRATES;
+	return true;
 }
 
 /* The command line says more than the config file. */
