@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 #define END_MSEC   5000
-#define BUSY_TRIES 5
+#define BUSY_LOOK  5   /* tries before it is asked who keeps the mount busy */
+#define BUSY_TRIES 100 /* at most */
 #define BUSY_NSEC  20000000
 
 static int find_ours(const char *given, char **ret_point, dev_t *ret_dev, struct sfs_err *err)
@@ -95,16 +96,32 @@ static void await_end(pid_t server)
 		poll(&p, 1, END_MSEC);
 }
 
-/* A rename that the renamer is just making inside keeps the mount busy for a moment. */
-static int umount_patiently(const char *point, int flags)
+/* True if somebody else than our renamer uses the mount. */
+static bool others_use(const char *point, dev_t dev)
+{
+	struct mount_user *users;
+	size_t n;
+	bool others = false;
+	if (mount_users(point, dev, &users, &n, NULL) < 0)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		others = others || strcmp(users[i].comm, RENAMER_COMM) != 0;
+	mount_users_free(users, n);
+	return others;
+}
+
+/* The renames that the renamer is just making inside keep the mount busy for a moment. */
+static int umount_patiently(const char *point, dev_t dev, int flags)
 {
 	const struct timespec nap = {.tv_nsec = BUSY_NSEC};
-	int r = umount2(point, flags);
-	for (int i = 0; r < 0 && errno == EBUSY && i < BUSY_TRIES; i++) {
+	for (int i = 0;; i++) {
+		if (umount2(point, flags) == 0)
+			return 0;
+		int code = errno;
+		if (code != EBUSY || i >= BUSY_TRIES || (i >= BUSY_LOOK && others_use(point, dev)))
+			return -code;
 		nanosleep(&nap, NULL);
-		r = umount2(point, flags);
 	}
-	return r;
 }
 
 /* Forced: the kernel ends the connection, and only then says that files are open. What is left is a
@@ -112,9 +129,11 @@ static int umount_patiently(const char *point, int flags)
 static int unmount(const char *point, dev_t dev, bool lazy, bool force)
 {
 	int flags = UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0) | (force ? MNT_FORCE : 0);
-	if ((force ? umount2(point, flags) : umount_patiently(point, flags)) == 0)
+	if (!force)
+		return umount_patiently(point, dev, flags);
+	if (umount2(point, flags) == 0)
 		return 0;
-	if (!force || errno != EBUSY)
+	if (errno != EBUSY)
 		return -errno;
 	if (umount2(point, UMOUNT_NOFOLLOW | MNT_DETACH) == 0)
 		return 0;

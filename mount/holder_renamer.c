@@ -13,6 +13,7 @@
 #include "base/harden.h"
 #include "base/log.h"
 #include "base/mountinfo.h"
+#include "base/mountusers.h"
 #include "base/renmsg.h"
 #include "base/text.h"
 #include "mount/holder_child.h"
@@ -170,7 +171,7 @@ int renamer_main(int argc, char **argv)
 	static struct renamer r;
 	struct sfs_err err = {0};
 	pid_t parent = 0;
-	int code = child_begin(argc, argv, ARG_N, "sfs-renamer", &r.generation, &parent, &err);
+	int code = child_begin(argc, argv, ARG_N, RENAMER_COMM, &r.generation, &parent, &err);
 	if (code == 0)
 		code = parse(argv, &r, &err);
 	if (code == 0)

@@ -18,9 +18,12 @@
 #include <sys/mount.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STOP_SECONDS 3
+#define BUSY_TRIES   5
+#define BUSY_NAP_NS  20000000
 
 struct run {
 	struct holder_opts *o;
@@ -64,13 +67,25 @@ static void say_who(const struct run *r)
 	mount_users_free(u, n);
 }
 
+/* A request that is just answered keeps the mount busy for a moment. */
+static int unmount(const struct run *r, struct sfs_err *err)
+{
+	const struct timespec nap = {.tv_nsec = BUSY_NAP_NS};
+	int code = holder_umount(r->m, 0, err);
+	for (int i = 0; code == -EBUSY && i < BUSY_TRIES; i++) {
+		nanosleep(&nap, NULL);
+		code = holder_umount(r->m, 0, err);
+	}
+	return code;
+}
+
 /* The name is free afterwards; who has a file open keeps it while the worker lives. */
 static void detach(const struct run *r)
 {
 	struct sfs_err err = {0};
 	if (r->helpers)
 		helpers_stop_renamer(r->helpers); /* it would keep the mount busy */
-	int code = holder_umount(r->m, 0, &err);
+	int code = unmount(r, &err);
 	if (code == -EBUSY) {
 		say_who(r);
 		code = holder_umount(r->m, MNT_DETACH, &err);

@@ -10,6 +10,8 @@
 
 #define MOUNT_USERS_MAX 64 /* uses listed: enough to see the pattern, short enough to read */
 
+#define RENAMER_COMM "sfs-renamer" /* name of the holder's process that renames in its mount */
+
 struct mount_user {
 	pid_t pid;
 	char comm[20]; /* printable ASCII */
