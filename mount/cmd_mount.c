@@ -8,6 +8,7 @@
 #include "core/config.h"
 #include "mount/cli.h"
 #include "mount/launch.h"
+#include "mount/mount_bar.h"
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +36,8 @@ static int run_request(struct mount_request *m)
 		r = require_rights(&err);
 	int code = r < 0 ? cli_fail(&err, CLI_FAILED) : m->check_only ? CLI_OK : launch(m, &holder);
 	argv_clear(&holder);
+	if (code == CLI_OK && !m->check_only && !m->foreground && isatty(STDERR_FILENO))
+		mount_bar(m->mountpoint);
 	return code;
 }
 
@@ -179,7 +182,9 @@ const struct cli_command cmd_mount = {
 	.summary = "Mount a source of secrets as a directory of read-only files",
 	.help = "SOURCE is BACKEND[:LOCATION] ('secretfs backends' lists them) or a configuration "
 		"file that ends in .conf. "
-		"The command returns when the mount is live, or says why it is not.\n\n"
+		"The command returns when the mount is live, or says why it is not. On a terminal "
+		"it "
+		"shows how far hydration is until that is over; Ctrl-C leaves the mount alone.\n\n"
 		"A mount point that does not exist is made with mode 0755. One that is not empty "
 		"is refused, unless the option "
 		"nonempty is given. A dead mount of secretfs at that place is detached first.\n\n"

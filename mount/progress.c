@@ -12,19 +12,29 @@
 #define STEP_MSEC 150
 #define WIDTH	  40
 
-static void draw(struct progress *p)
+bool progress_draw(unsigned long done, unsigned long total)
 {
 	static const char marks[WIDTH + 1] = "########################################";
+	if (total == 0 || done > total)
+		return false;
+	int filled = (int)(done * WIDTH / total);
+	fprintf(stderr, "\r[%-*.*s] %lu/%lu ", WIDTH, filled, marks, done, total);
+	return true;
+}
+
+void progress_erase(void)
+{
+	fprintf(stderr, "\r%*s\r", WIDTH + 48, "");
+}
+
+static void draw(struct progress *p)
+{
 	_cleanup_(buf_clear) struct buf text = BUF_INIT(CLIENT_TEXT_MAX);
 	unsigned long done, total;
 	if (client_read(p->c, p->control, &text, NULL) < 0 ||
 		sscanf(buf_text(&text), "%lu/%lu", &done, &total) != 2)
 		return;
-	if (total == 0 || done > total)
-		return;
-	int filled = (int)(done * WIDTH / total);
-	fprintf(stderr, "\r[%-*.*s] %lu/%lu ", WIDTH, filled, marks, done, total);
-	p->drawn = true;
+	p->drawn |= progress_draw(done, total);
 }
 
 static void *run(void *arg)
@@ -58,5 +68,5 @@ void progress_stop(struct progress *p)
 	pthread_join(p->thread, NULL);
 	close(p->stop_fd[0]);
 	if (p->drawn)
-		fprintf(stderr, "\r%*s\r", WIDTH + 48, "");
+		progress_erase();
 }

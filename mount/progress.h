@@ -20,4 +20,8 @@ int progress_start(struct progress *p, const struct client *c, const char *contr
 /* Stops and rubs the bar out. */
 void progress_stop(struct progress *p);
 
+/* One picture of the bar; false: there is nothing to show. And an empty line in its place. */
+bool progress_draw(unsigned long done, unsigned long total);
+void progress_erase(void);
+
 #endif

@@ -38,7 +38,7 @@ static unsigned kept_bits(const struct entry *e)
 		bits |= KEPT_FAILED;
 	if (e->want && !e->tried)
 		bits |= KEPT_FIRST;
-	if (e->queued && !e->renewing)
+	if (e->want && !e->payload && !e->failed)
 		bits |= KEPT_WAITING;
 	return bits;
 }
