@@ -283,6 +283,19 @@ static void log_sync(
 			l->truncated ? ", there are more names than the limit" : "");
 }
 
+/* How many of the names to be dropped are shown: not those that a rule hides. Tree lock. */
+static size_t count_shown(struct core_inst *ci, const struct sync_ops *ops)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < ops->n; i++) {
+		const struct sync_op *op = &ops->v[i];
+		const struct subject *s =
+			op->pol ? NULL : tree_subject(&ci->core->tree, ci, op->item->name, false);
+		n += s && s->shown;
+	}
+	return n;
+}
+
 /* Of the first listing the number is news; later what came and went. */
 static void tell_sync(struct core_inst *ci, const struct sync_ops *ops, const struct listing *l,
 	size_t deleted, bool first)
@@ -331,10 +344,12 @@ void core_sync(struct core_inst *ci, struct listing *l)
 		(struct view){.ci = ci, .l = l, .names = true}, core->conf, ci->incomplete);
 	core_lock(core);
 	bool first = !ci->answered;
+	size_t deleted = count_shown(ci, &ops);
 	install(ci, l, &ops, &dropped, &again);
+	deleted -= count_shown(ci, &ops);
 	core_unlock_quiet(core);
 	pthread_mutex_unlock(&core->sync);
-	tell_sync(ci, &ops, l, dropped.n, first);
+	tell_sync(ci, &ops, l, deleted, first);
 	core_send(core);
 	log_sync(ci, &ops, l);
 	entry_list_end(core, &again, store_changed);
