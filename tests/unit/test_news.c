@@ -215,7 +215,6 @@ static void look_around(void *arg)
 {
 	struct core *core = arg;
 	struct buf b = BUF_INIT(1 << 20);
-	core_control_read(core, CONTROL_STATUS, &b);
 	core_control_read(core, CONTROL_CACHED, &b);
 	core_control_read(core, CONTROL_TTL, &b);
 	buf_clear(&b);
