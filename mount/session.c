@@ -44,11 +44,8 @@ static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
 
 static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
 {
-	ssize_t n = read(fd, buf, len);
 	(void)userdata;
-	if (n > 0)
-		replies_read(buf);
-	return n;
+	return read(fd, buf, len);
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -212,6 +209,7 @@ static void *serve(void *arg)
 			log_error("reading a request: %s", strerror(-r));
 		if (r <= 0)
 			break;
+		replies_read(buf.mem); /* what libfuse has read and drops at the end is not owed */
 		fuse_session_process_buf(fs->se, &buf);
 	}
 	free(buf.mem);
