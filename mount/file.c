@@ -106,10 +106,17 @@ static void send_back(void *arg)
 	park_put(p);
 }
 
+/* The change that made the node outdated is with the rename thread now. */
+static void announced(void *arg)
+{
+	struct park *p = arg;
+	rename_then(p->fs, send_back, p);
+}
+
 void file_send_back(struct park *p)
 {
 	park_ref(p);
-	rename_then(p->fs, send_back, p);
+	core_then(p->fs->core, announced, p);
 }
 
 static void open_again(struct park *p, struct secret *bytes)

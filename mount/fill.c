@@ -67,18 +67,22 @@ static bool caller_holds(const struct park *p)
 
 static void fetch(struct park *p);
 
-/* In the asker's thread. With a payload the park is finished already. */
+/* In the asker's thread. With a payload the park is finished already. Who was sent to look the name
+ * up again is served what LOOKUP gave it, and who came back to the same node has no name to look
+ * up: the node follows the name from now on. */
 static void asked(struct job *j)
 {
 	struct park *p = (struct park *)((char *)j - offsetof(struct park, job));
-	const bool holds = caller_holds(p);
-	if (!holds && !p->payload && inode_retry(p->fs, p->inode, p->tid) != RETRY_NO) {
+	bool keeps = caller_holds(p);
+	enum retry retry = keeps || p->payload ? RETRY_NO : inode_retry(p->fs, p->inode, p->tid);
+	if (retry == RETRY_SAME_NODE) {
 		p->follow = true;
 		fetch(p);
 		return;
 	}
+	keeps = keeps || retry == RETRY_LOOKED_UP;
 	if (p->payload || park_finish(p)) {
-		if (holds)
+		if (keeps)
 			node_reply_attr(p->fs, p->req, p->inode);
 		else
 			file_send_back(p);
@@ -98,9 +102,14 @@ static void ask(struct park *p)
  * another thread, with the callback's reference. */
 static bool attr_outdated(struct park *p, struct payload *payload, struct secret *bytes)
 {
-	if (p->follow || inode_retry(p->fs, p->inode, p->tid) != RETRY_NO) {
+	enum retry retry = p->follow ? RETRY_SAME_NODE : inode_retry(p->fs, p->inode, p->tid);
+	if (retry == RETRY_SAME_NODE) {
 		inode_follow(p->fs, p->inode);
 		show(p, payload, bytes);
+		return false;
+	}
+	if (retry == RETRY_LOOKED_UP) {
+		node_reply_attr(p->fs, p->req, p->inode);
 		return false;
 	}
 	if (jobs_waiting(p->fs->asker) >= ASKS_MAX) {

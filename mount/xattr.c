@@ -203,6 +203,11 @@ static void answer_set(void *req)
 	fuse_reply_err(req, 0);
 }
 
+static void notify_set(void *req)
+{
+	notify_then(fs_of(req), answer_set, req);
+}
+
 /* Only the TTL, and only by root: the owner of the mount writes to .control/ttl. */
 void op_setxattr(
 	fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
@@ -216,7 +221,7 @@ void op_setxattr(
 	else if (strcmp(name, PREFIX "ttl") == 0)
 		r = fuse_req_ctx(req)->uid == 0 ? set_ttl(fs, in, value, size) : EPERM;
 	if (r == 0)
-		notify_then(fs, answer_set, req); /* when the kernel has heard of it */
+		core_then(fs->core, notify_set, req); /* when the kernel has heard of it */
 	else
 		fuse_reply_err(req, r);
 	inode_put(fs, in);

@@ -59,6 +59,33 @@ void core_after_events(struct core *core, struct core_after *a)
 	core_send(core);
 }
 
+struct then {
+	struct core_after after; /* first */
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void run_then(struct core_after *a)
+{
+	struct then *t = (struct then *)a;
+	t->fn(t->arg);
+	mem_free(t);
+}
+
+void core_then(struct core *core, void (*fn)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&core->lock);
+	bool busy = core->flushing || core->tree.nevents || core->after;
+	pthread_mutex_unlock(&core->lock);
+	struct then *t = busy ? mem_calloc(1, sizeof(*t)) : NULL;
+	if (!t) {
+		fn(arg);
+		return;
+	}
+	*t = (struct then){{.fn = run_then}, fn, arg};
+	core_after_events(core, &t->after);
+}
+
 /* One thread sends at a time, so that events arrive in the order in which things happened. */
 void core_send(struct core *core)
 {

@@ -57,6 +57,7 @@ static struct cr_suite *cr_suites;
 
 #define cr_skip_test(...) exit(0)
 #define cr_log_info(...)  (printf(__VA_ARGS__), putchar('\n'))
+#define cr_log_error(...) (printf(__VA_ARGS__), putchar('\n'))
 
 #define Test(s, n, ...)                                                                   \
 	static void s##_##n##_run(void);                                                  \
