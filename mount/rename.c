@@ -78,15 +78,18 @@ static struct inode *node_of(struct change *c)
 /* A deleted name that the kernel does not know yet is looked up by the renamer first. */
 static int prepare(struct change *c)
 {
-	struct fs *fs = c->fs;
-	c->dir = known_dir(fs, c->dent);
-	if (!c->dir)
-		return -ENOENT;
-	if (c->what == CORE_GONE && !c->old)
-		c->old = node_of(c);
-	else if (c->what != CORE_GONE)
-		c->new = node_of(c);
-	return c->new || c->old ? 0 : -ENOMEM;
+	struct renames *rs = c->fs->renames;
+	struct inode *dir = known_dir(c->fs, c->dent);
+	bool gone = c->what == CORE_GONE, made = dir && (!gone || !c->old);
+	struct inode *in = made ? node_of(c) : NULL;
+	pthread_mutex_lock(&rs->lock);
+	c->dir = dir;
+	if (gone && made)
+		c->old = in;
+	else
+		c->new = in;
+	pthread_mutex_unlock(&rs->lock);
+	return !dir ? -ENOENT : made && !in ? -ENOMEM : 0;
 }
 
 static int make(struct change *c)
@@ -138,13 +141,11 @@ static void change_run(struct job *j)
 	struct renames *rs = fs->renames;
 	pthread_mutex_lock(&rs->lock);
 	DL_DELETE(rs->waiting, c);
+	rs->current = c; /* at once: until it has happened the name is the old node */
 	bool stop = rs->stop;
 	snprintf(c->id, sizeof(c->id), "%" PRIu64, rs->next_id++);
 	pthread_mutex_unlock(&rs->lock);
 	int r = stop ? -EPIPE : prepare(c);
-	pthread_mutex_lock(&rs->lock);
-	rs->current = c;
-	pthread_mutex_unlock(&rs->lock);
 	if (r == 0)
 		r = make(c);
 	pthread_mutex_lock(&rs->lock);
