@@ -45,6 +45,19 @@ def case(fn):
     return fn
 
 
+MODES = {"lazy": "lazy", "hydrated": "hydrate"}
+
+
+def each_mode(fn):
+    """A case for each mode of a mount: fn(opts) with the words that ask for it."""
+    for mode, opts in MODES.items():
+        def one(opts=opts):
+            fn(opts)
+        one.__name__ = f"{fn.__name__}_{mode}"
+        case(one)
+    return fn
+
+
 def run_cases():
     only = os.environ.get("CASE")
     bad = skipped = 0
