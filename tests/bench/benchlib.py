@@ -43,10 +43,6 @@ def machine():
             f"{time.strftime('%Y-%m-%d', time.gmtime())}")
 
 
-class Refused(Exception):
-    """A mount that the program did not make; the sentence it said."""
-
-
 class Bench:
     def __init__(self, build):
         self.build, self.dir, self.daemons = os.path.realpath(build), "/tmp/bench", []
@@ -76,7 +72,7 @@ class Bench:
         self.daemons.append(p)
         while not os.path.exists(f"{path}/f000000"):
             if p.poll() is not None:
-                raise Refused(f"nullfs ended with status {p.returncode}")
+                sys.exit(f"bench: nullfs ended with status {p.returncode}")
             time.sleep(0.01)
         return path, p.pid
 
@@ -87,9 +83,7 @@ class Bench:
             f.writelines(f"{n}={value}\n" for n in names)
         before = workers()
         words = ",".join(x for x in (f"log={self.dir}/{place}.log", opts) if x)
-        r = subprocess.run([f"{self.build}/secretfs", "mount", f"file:{env}", path, "-o", words], stderr=subprocess.PIPE, text=True)
-        if r.returncode:
-            raise Refused(r.stderr.strip())
+        self.sh(f"{self.build}/secretfs", "mount", f"file:{env}", path, "-o", words)
         return path, (workers() - before).pop()
 
     def umount(self, path):
