@@ -61,7 +61,9 @@ void node_stat(struct fs *fs, struct inode *in, struct stat *st)
 		st->st_nlink = 2;
 	} else {
 		st->st_mode = S_IFREG | file_mode(in, &a);
-		st->st_nlink = 1;
+		/* As of a file that was replaced: its watchers hear of its end when it is closed.
+		 */
+		st->st_nlink = s.superseded && in->view == VIEW_TREE ? 0 : 1;
 		size = in->view == VIEW_CONTROL ? in->text.len : s.size;
 		if (in->view == VIEW_TREE && s.serial == 0 && !s.size)
 			size = a.size; /* of the value read before */

@@ -24,10 +24,11 @@ struct change {
 	struct dent *dent; /* a reference */
 	enum core_change what;
 	struct inode *old; /* pinned, or NULL */
+	struct inode *dir; /* pinned: a directory that is deleted itself is still known here */
 	struct change *prev, *next;
 
 	/* while it is the current one */
-	struct inode *new, *dir; /* pinned; new: NULL for a deletion */
+	struct inode *new; /* pinned; NULL for a deletion */
 	char id[ID_TEXT];
 };
 
@@ -79,17 +80,15 @@ static struct inode *node_of(struct change *c)
 static int prepare(struct change *c)
 {
 	struct renames *rs = c->fs->renames;
-	struct inode *dir = known_dir(c->fs, c->dent);
-	bool gone = c->what == CORE_GONE, made = dir && (!gone || !c->old);
+	bool gone = c->what == CORE_GONE, made = !gone || !c->old;
 	struct inode *in = made ? node_of(c) : NULL;
 	pthread_mutex_lock(&rs->lock);
-	c->dir = dir;
 	if (gone && made)
 		c->old = in;
 	else
 		c->new = in;
 	pthread_mutex_unlock(&rs->lock);
-	return !dir ? -ENOENT : made && !in ? -ENOMEM : 0;
+	return made && !in ? -ENOMEM : 0;
 }
 
 static int make(struct change *c)
@@ -177,11 +176,12 @@ bool rename_change(struct fs *fs, struct dent *d, enum core_change what, struct 
 		inode_put(fs, dir);
 		return false;
 	}
-	inode_put(fs, dir);
 	struct change *c = mem_calloc(1, sizeof(*c));
-	if (!c)
+	if (!c) {
+		inode_put(fs, dir);
 		return false;
-	*c = (struct change){.job.run = change_run, .fs = fs, .what = what};
+	}
+	*c = (struct change){.job.run = change_run, .fs = fs, .what = what, .dir = dir};
 	c->dent = dent_ref(d);
 	c->old = old ? inode_get(fs, old->ino) : NULL;
 	pthread_mutex_lock(&rs->lock);
@@ -255,7 +255,19 @@ static bool is_renamer(struct fs *fs, fuse_req_t req)
 	return fs->renamer && renamer_tid(fs->renamer, fuse_req_ctx(req)->pid);
 }
 
-enum role { PART_NONE, PART_DIR, PART_NEW, PART_NAME };
+enum role { PART_NONE, PART_DIR, PART_NEW, PART_NAME, PART_PARENT };
+
+/* Lock held. A directory on the way to the name that is deleted too, after what is in it. */
+static const struct inode *gone_dir(
+	const struct renames *rs, const struct inode *dir, const char *name)
+{
+	const struct change *c;
+	DL_FOREACH (rs->waiting, c)
+		if (c->what == CORE_GONE && c->dir == dir && is_dir(c) &&
+			strcmp(name, dent_basename(c->dent)) == 0)
+			return c->old;
+	return NULL;
+}
 
 /* What a name is to the operation announced. *ret_in: pinned, or NULL for nothing there yet. */
 static enum role part_of(
@@ -266,7 +278,7 @@ static enum role part_of(
 	pthread_mutex_lock(&rs->lock);
 	const struct change *c = rs->current;
 	const struct inode *in = NULL;
-	if (!c || !c->dir) {
+	if (!c) {
 		part = PART_NONE;
 	} else if (dir->ino == FUSE_ROOT_ID && strcmp(name, RENAME_DIR) == 0) {
 		part = PART_DIR;
@@ -276,6 +288,8 @@ static enum role part_of(
 	} else if (dir == c->dir && strcmp(name, dent_basename(c->dent)) == 0) {
 		part = PART_NAME;
 		in = c->old;
+	} else if ((in = gone_dir(rs, dir, name))) {
+		part = PART_PARENT;
 	}
 	*ret_in = in ? inode_get(fs, in->ino) : NULL;
 	pthread_mutex_unlock(&rs->lock);
