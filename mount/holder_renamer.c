@@ -88,7 +88,7 @@ static int open_parent(
 
 static int do_rename(const struct renamer *r, int root)
 {
-	const char *from = NULL, *to = NULL;
+	const char *from = "", *to = "";
 	_cleanup_close_ int from_dir = -1, to_dir = -1;
 	int code = open_parent(r, root, renmsg_from(&r->in), &from, &from_dir);
 	if (code == 0)
@@ -100,7 +100,7 @@ static int do_rename(const struct renamer *r, int root)
 
 static int do_one(const struct renamer *r, int root)
 {
-	const char *name = NULL;
+	const char *name = "";
 	_cleanup_close_ int dir = -1;
 	int code = open_parent(r, root, renmsg_from(&r->in), &name, &dir);
 	if (code < 0)

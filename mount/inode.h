@@ -32,11 +32,11 @@ struct inode {
 	uint64_t ino;
 	enum view view;
 	bool is_dir;
-	struct dent *dent;   /* a reference; the root's for .control */
-	char *sub;	     /* see enum view; owned */
-	int control;	     /* VIEW_CONTROL files: enum control_file; else -1 */
-	uint64_t generation; /* of the dent when made */
-	struct buf text;     /* control file: the snapshot made at LOOKUP */
+	struct dent *dent;	     /* a reference; the root's for .control */
+	char *sub;		     /* see enum view; owned */
+	int control;		     /* VIEW_CONTROL files: enum control_file; else -1 */
+	uint64_t generation;	     /* of the dent when made */
+	struct buf text;	     /* control file: the snapshot made at LOOKUP */
 	struct event_reader *events; /* .control/events: owned; else NULL */
 
 	/* under the table's lock; read with inode_state(), changed with the functions below */
@@ -167,11 +167,11 @@ void inode_await_rest(struct fs *fs, struct inode *in);
 /* --- open handles --- */
 struct handle {
 	uint64_t id;
-	struct inode *inode;  /* pinned */
-	struct secret *bytes; /* what reads return: a value; else NULL and `text` counts */
-	struct buf text;      /* what reads return: text that is no secret, made at OPEN */
+	struct inode *inode;	     /* pinned */
+	struct secret *bytes;	     /* what reads return: a value; else NULL and `text` counts */
+	struct buf text;	     /* what reads return: text that is no secret, made at OPEN */
 	struct event_reader *events; /* of .control/events: owned; else NULL */
-	bool listed;	      /* a directory whose names were made at OPENDIR (versions, fields): */
+	bool listed; /* a directory whose names were made at OPENDIR (versions, fields): */
 	char **names;
 	unsigned char *types; /* DT_* of each name */
 	size_t nnames;

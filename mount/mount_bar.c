@@ -86,7 +86,7 @@ static void report(const char *mountpoint, const struct state *s)
 		fprintf(stderr,
 			"secretfs: %lld of %lld secrets could not be fetched: %s/.control/hydrate "
 			"says why\n",
-			(long long)(s->failed + s->missing), (long long)s->total, mountpoint);
+			(long long)s->failed + s->missing, (long long)s->total, mountpoint);
 }
 
 void mount_bar(const char *mountpoint)

@@ -77,8 +77,8 @@ void core_note(struct core *core, const char *text);
 /* What .control/events shows; lives as long as the core. */
 struct events *core_event_ring(struct core *core);
 
-/* Calls fn(arg) after the events of all that has happened so far: another thread may be sending them.
- * Perhaps before this returns; at once if there is no memory to remember it. */
+/* Calls fn(arg) after the events of all that has happened so far: another thread may be sending
+ * them. Perhaps before this returns; at once if there is no memory to remember it. */
 void core_then(struct core *core, void (*fn)(void *arg), void *arg);
 
 /* --- names --- */

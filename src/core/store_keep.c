@@ -298,8 +298,7 @@ void kept_failed(struct flight *f, int code, struct outbox *box)
 	if (!e->keep)
 		return;
 	secret_stats(&st);
-	if (code == ENOMEM && f->bulk && !e->payload &&
-		(s->full || st.failed != s->arena_failed)) {
+	if (code == ENOMEM && f->bulk && !e->payload && (s->full || st.failed != s->arena_failed)) {
 		s->arena_failed = st.failed;
 		set_full(s, true, box);
 		kept_unfit(e);

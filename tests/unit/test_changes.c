@@ -114,11 +114,8 @@ Test(changes, illegal_lines_of_others)
 	static const char *const bad[] = {"created a", "\n", "created\n", "created \n", "made a\n",
 		"created a\n\n", "created /a\n", "created a/\n", "created a//b\n", "created ../a\n",
 		"created a/../b\n", "created .\n", "created a\x1b[0m\n", "created a\tb\n",
-		"created \xff\n",
-		"created \xe2\x80\xae"
-		"a\n",
-		"created \x7f\n", "changed a\n", "changed **\n", "changed * \n", "Created a\n",
-		" created a\n"};
+		"created \xff\n", "created \xe2\x80\xae\n", "created \x7f\n", "changed a\n",
+		"changed **\n", "changed * \n", "Created a\n", " created a\n"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		char text[128];
 		cr_assert_eq(lines(bad[i]), -EBADMSG, "%zu", i);
