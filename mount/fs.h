@@ -41,7 +41,8 @@ struct fs {
 	struct onchange *onchange; /* onchange.h; NULL without a command */
 	struct eventfile *eventfile;
 	struct hold_client *hold;
-	struct audit *audit; /* NULL: no audit= */
+	struct audit *audit;  /* NULL: no audit= */
+	const char *why_open; /* why the kernel asks at each open; NULL: it does not */
 	bool no_open;	 /* hydrated mode: the kernel sends no OPEN, content stands at the inode */
 	int64_t timeout; /* ns: how long a request may be parked (timeout=) */
 	int64_t park_limit; /* ns: half of the kernel's request timeout, or CLOCK_NEVER (R27) */

@@ -213,15 +213,24 @@ static void on_status(void *arg, struct buf *out)
 	const char *trouble = renamer_trouble(fs->renamer);
 	buf_str(out, ",\n \"renamer\":");
 	text_json(out, trouble ? trouble : "ok", strlen(trouble ? trouble : "ok"));
+	if (fs->why_open)
+		buf_printf(out, ",\n \"asked_at_open\":\"%s\"", fs->why_open);
+	else
+		buf_str(out, ",\n \"asked_at_open\":null");
 	audit_status(fs, out);
 }
 
-/* Who must hear of each open, or fetches at each, keeps the OPEN round trip; so does a mount of
- * which only a part is hydrated. */
-static bool goes_without_open(const struct config *c)
+/* Why the kernel asks at each open; NULL if it does not. Who must hear of each, or fetches at each,
+ * keeps that round trip; so does a mount of which only a part is hydrated. */
+static const char *why_open(const struct config *c)
 {
-	return config_hydration(c) == HYDRATE_ALL && !config_audit(c) &&
-	       opt_duration(&c->mount, &config_mount_options, "ttl") != 0;
+	if (opt_duration(&c->mount, &config_mount_options, "ttl") == 0)
+		return "ttl=0";
+	if (config_hydration(c) == HYDRATE_GLOBS)
+		return "hydrate= names a part";
+	if (config_hydration(c) == HYDRATE_NONE)
+		return "lazy";
+	return config_audit(c) ? "audit=" : NULL;
 }
 
 static int open_core(struct worker *w, struct sfs_err *err)
@@ -242,7 +251,8 @@ static int open_core(struct worker *w, struct sfs_err *err)
 	wait = opt_find(&c->mount, "wait") ? opt_duration(&c->mount, &config_mount_options, "wait")
 					   : 0;
 	w->fs.timeout = timeout * NSEC_PER_SEC;
-	w->fs.no_open = goes_without_open(c);
+	w->fs.why_open = why_open(c);
+	w->fs.no_open = !w->fs.why_open;
 	r = core_open(c, &w->paths, w->env, &ev, &w->fs.core, err);
 	if (r < 0) {
 		config_free(c);
