@@ -22,8 +22,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* Waiting questions; with more of them nobody is taken for holding the file open. */
-#define ASKS_MAX 256
+/* Waiting questions; with more of them whoever asks is taken for holding the file open. */
+#define ASKS_MAX       256
+#define SILENT_SECONDS 30
 
 static bool shows_text(const struct inode *in)
 {
@@ -54,15 +55,20 @@ static void show(struct park *p, const struct payload *payload, struct secret *b
 
 /* --- who holds it open --- */
 
+/* Who cannot be asked about is taken for a holder: nobody's bytes change then. */
 static bool caller_holds(const struct park *p)
 {
-	char text[64];
+	static _Atomic int64_t silent_until; /* a holder that hangs is not waited for by each */
+	char text[24];
 	struct sfs_err err;
 	_cleanup_free_ char *none = NULL;
+	if (p->tid <= 0 || clock_boot() < atomic_load(&silent_until))
+		return true;
 	snprintf(text, sizeof(text), "%ju", (uintmax_t)p->inode->ino);
-	if (p->tid <= 0 || !p->fs->hold)
-		return false;
-	return hold_ask_text(p->fs->hold, HOLD_IS_OPEN, text, (uint32_t)p->tid, &none, &err) == 0;
+	int r = hold_ask_text(p->fs->hold, HOLD_IS_OPEN, text, (uint32_t)p->tid, &none, &err);
+	if (r == -ETIMEDOUT)
+		atomic_store(&silent_until, clock_after(clock_boot(), SILENT_SECONDS));
+	return r != -ENOENT && r != -ESRCH;
 }
 
 static void fetch(struct park *p);
@@ -108,12 +114,8 @@ static bool attr_outdated(struct park *p, struct payload *payload, struct secret
 		show(p, payload, bytes);
 		return false;
 	}
-	if (retry == RETRY_LOOKED_UP) {
+	if (retry == RETRY_LOOKED_UP || jobs_waiting(p->fs->asker) >= ASKS_MAX) {
 		node_reply_attr(p->fs, p->req, p->inode);
-		return false;
-	}
-	if (jobs_waiting(p->fs->asker) >= ASKS_MAX) {
-		file_send_back(p);
 		return false;
 	}
 	p->payload = payload_ref(payload);
@@ -254,7 +256,7 @@ static enum verdict judge(struct fs *fs, struct inode *in, bool held)
 static void start(struct park *p, enum verdict v)
 {
 	p->deadline = fs_deadline(p->fs);
-	if (v == ASK && jobs_waiting(p->fs->asker) < ASKS_MAX)
+	if (v == ASK)
 		ask(p);
 	else if (shows_text(p->inode))
 		ask_text(p);
@@ -266,7 +268,7 @@ void fill_getattr(struct fs *fs, fuse_req_t req, struct inode *in, bool held)
 {
 	enum verdict v = in->view == VIEW_CONTROL ? ANSWER : judge(fs, in, held);
 	struct park *p;
-	if (v == ANSWER)
+	if (v == ANSWER || (v == ASK && jobs_waiting(fs->asker) >= ASKS_MAX))
 		node_reply_attr(fs, req, in);
 	else if ((p = park_new(
 			  fs, req, in, v == FILL && !shows_text(in) ? park_cancel_fetch : NULL)))
