@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listings: when they are asked for, and who waits for them. */
-#include "core/core_priv.h"
+#include "core/core_hydrate.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -140,6 +140,8 @@ static void list_ended(struct core_inst *ci, const struct sfs_err *err)
 	pthread_cond_broadcast(&core->listed);
 	core_unlock(core);
 	answer_waits(ready);
+	if (!err) /* of no names, perhaps */
+		core_hydrate_news(core);
 	if (again)
 		core_list_start(ci);
 }

@@ -309,7 +309,10 @@ void core_store_event(void *arg, struct entry *e, enum store_event ev, const str
 	core_news(core, e, ev, err, &news);
 	if (tag && !tag->version) {
 		struct subject *s = tree_subject(&core->tree, tag->ci, entry_name(e), false);
-		if (s && (ev == STORE_FETCHED || ev == STORE_REFRESHED || ev == STORE_ROTATED))
+		bool came = ev == STORE_FETCHED || ev == STORE_REFRESHED || ev == STORE_ROTATED;
+		if (came && !(s && s->shown)) /* something else has its place now */
+			entry_keep(e, false);
+		if (s && came)
 			value_came(core, s, e);
 		else if (s && ev == STORE_PURGED)
 			value_dropped(core, s);

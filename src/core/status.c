@@ -399,6 +399,20 @@ static void inst_metric(const struct inst_metric *m, const struct views *v, stru
 	}
 }
 
+static void hydration_metrics(struct core *core, struct buf *out)
+{
+	struct hydrate_view v;
+	core_hydrate_look(core, &v);
+	if (v.mode == HYDRATE_NONE)
+		return;
+	metric_one(out, "hydration_secrets", "gauge", "Secrets to be held.", v.kept.total);
+	metric_one(out, "hydration_done", "gauge", "Of them: tried at least once.", v.kept.tried);
+	metric_one(out, "hydration_failed", "gauge", "Of them: without a value, the fetch failed.",
+		v.kept.failed);
+	metric_one(out, "hydration_missing", "gauge", "Of them: without a value for want of room.",
+		v.kept.missing);
+}
+
 void status_metrics(struct core *core, struct buf *out)
 {
 	struct secret_stats st;
@@ -415,6 +429,7 @@ void status_metrics(struct core *core, struct buf *out)
 	metric_one(out, "arena_locked", "gauge", "1 if all of it is locked in memory.", st.locked);
 	metric_one(out, "arena_failed_total", "counter", "Allocations refused because it was full.",
 		st.failed);
+	hydration_metrics(core, out);
 	metric_one(out, "uptime_seconds", "gauge", "Seconds since the start.",
 		(uint64_t)seconds(clock_boot() - core->started_boot));
 	if (core->ev.gauges) {
