@@ -275,6 +275,37 @@ Test(contract, an_unknown_name_is_enoent_with_a_sentence)
 	for_all(check_unknown);
 }
 
+/* One line of the listing, and one name that is not there, in one call. */
+static void check_batch(struct subject *s)
+{
+	struct list_sink sink = {0};
+	struct call call = kit_call();
+	struct sfs_err err = {0}, errs[2] = {0};
+	struct payload *ret[2] = {0}, *alone = NULL;
+	if (!s->ops->get_batch)
+		return;
+	fill(s, &sink);
+	char *name = name_of(sink.lines[0]);
+	const char *const names[2] = {name, "no-such-secret"};
+	cr_expect_eq(s->ops->get_batch(s->state, &call, names, 2, ret, errs, &err), 0, "%s: %s",
+		s->ops->name, err.msg);
+	cr_expect_eq(kit_get(s->ops, s->state, name, &alone, &err), 0);
+	cr_assert(ret[0] && alone && !errs[0].code, "%s", s->ops->name);
+	cr_expect(payload_same(ret[0], alone), "%s: %s differs from get", s->ops->name, name);
+	cr_expect_null(ret[1]);
+	cr_expect_eq(errs[1].code, ENOENT, "%s: %d", s->ops->name, errs[1].code);
+	is_sentence(s, &errs[1], -ENOENT);
+	payload_unref(ret[0]);
+	payload_unref(alone);
+	free(name);
+	sink_clear(&sink);
+}
+
+Test(contract, a_batch_brings_what_get_brings)
+{
+	for_all(check_batch);
+}
+
 static void check_version(struct subject *s)
 {
 	struct list_sink sink = {0};
