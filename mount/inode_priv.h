@@ -20,6 +20,7 @@
 #define AWAY_PER_ROW 4
 struct away {
 	uint64_t ino;	    /* from where */
+	uint64_t name;	    /* a hash of it */
 	uint64_t looked_up; /* what LOOKUP gave it since; 0 = nothing */
 	int64_t until;
 	pid_t tid;

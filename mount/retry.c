@@ -14,6 +14,22 @@ static struct away *away_row(struct inodes *t, pid_t tid)
 	return t->away[(unsigned)tid % AWAY_ROWS];
 }
 
+/* The same for all nodes that the kernel may find when it looks the same path up again, also when a
+ * name with encoded slashes has become one with directories. FNV-1a; a collision makes a retry of
+ * what is none. */
+static uint64_t name_hash(const struct inode *in)
+{
+	uint64_t h = 14695981039346656037U ^ (uint64_t)in->view;
+	for (const char *p = dent_path(in->dent); *p; p++) {
+		bool slash = p[0] == '%' && p[1] == '2' && (p[2] == 'F' || p[2] == 'f');
+		h = (h ^ (unsigned char)(slash ? '/' : *p)) * 1099511628211U;
+		p += slash ? 2 : 0;
+	}
+	for (const char *p = in->sub; p && *p; p++)
+		h = (h ^ (unsigned char)*p) * 1099511628211U;
+	return h;
+}
+
 enum retry inode_retry(struct fs *fs, struct inode *in, pid_t tid)
 {
 	const int64_t now = clock_boot();
@@ -43,17 +59,21 @@ void inode_send_away(struct fs *fs, struct inode *in, pid_t tid)
 	for (size_t i = 1; i < AWAY_PER_ROW; i++)
 		if (a[i].until < oldest->until)
 			oldest = &a[i];
-	*oldest = (struct away){in->ino, 0, clock_after(clock_boot(), ESTALE_SECONDS), tid};
+	*oldest = (struct away){.ino = in->ino,
+		.name = name_hash(in),
+		.until = clock_after(clock_boot(), ESTALE_SECONDS),
+		.tid = tid};
 	pthread_mutex_unlock(&fs->inodes->lock);
 }
 
 void inode_looked_up(struct fs *fs, struct inode *in, pid_t tid)
 {
+	const uint64_t name = name_hash(in);
 	struct away *a;
 	pthread_mutex_lock(&fs->inodes->lock);
 	a = away_row(fs->inodes, tid);
 	for (size_t i = 0; i < AWAY_PER_ROW; i++)
-		if (a[i].tid == tid && a[i].until)
+		if (a[i].tid == tid && a[i].until && a[i].name == name)
 			a[i].looked_up = in->ino;
 	pthread_mutex_unlock(&fs->inodes->lock);
 }
