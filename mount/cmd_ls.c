@@ -165,8 +165,8 @@ const struct cli_command cmd_ls = {
 	.args = "[-m MOUNTPOINT] [-l] [-F FILTER] [PATTERN]",
 	.summary = "List the names of secrets",
 	.help = "PATTERN is a glob: '*' and '?' stop at '/', '**' does not. A directory means "
-		"everything below it. No value is "
-		"fetched.",
+		"everything below it. Names alone fetch no value; where the mount is hydrated, "
+		"-l may fetch those that are not held.",
 	.flags = ls_flags,
 	.max = 2,
 	.run = run_ls,

@@ -46,8 +46,11 @@ static void run_daemon(const struct argv *holder, int ready_fd, const sigset_t *
 	sigprocmask(SIG_SETMASK, old_mask, NULL);
 	setsid();
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || chdir("/") < 0 ||
-		(!keep_stderr && dup2(null, 2) < 0))
+	if (null < 0)
+		dprintf(ready_fd, "E %d open /dev/null: %s; is /dev complete?\n", errno,
+			strerror(errno));
+	else if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || chdir("/") < 0 ||
+		 (!keep_stderr && dup2(null, 2) < 0))
 		dprintf(ready_fd, "E %d detach from the terminal: %s\n", errno, strerror(errno));
 	else if (execv(v[0], v) < 0)
 		dprintf(ready_fd, "E %d %s: %s; is the package installed whole?\n", errno, v[0],

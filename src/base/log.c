@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -25,13 +26,14 @@ static const struct {
 /* Written by log_open() before there are threads, only read later. syslog(3) keeps the pointer to
  * the name. */
 static char ident[IDENT_MAX] = "secretfs";
-static bool to_syslog;
+static bool to_syslog, named; /* named: by log_open(), as what stays running is */
 static _Atomic int max_level = LOG_LEVEL_INFO;
 
 void log_open(const char *name, bool use_syslog, enum log_level max)
 {
 	snprintf(ident, sizeof(ident), "%s", name);
 	to_syslog = use_syslog;
+	named = true;
 	log_set_level(max);
 	/* Not LOG_NDELAY: the socket would be open before descriptors are closed, and its number be
 	 * reused. */
@@ -82,6 +84,16 @@ static void write_stderr(const char *line, size_t len)
 	}
 }
 
+/* "TIME " where lines go to a file; journald, containers and people at terminals know the time. */
+static void stamp(char out[CLOCK_TEXT + 1])
+{
+	char text[CLOCK_TEXT];
+	struct stat st;
+	out[0] = '\0';
+	if (named && fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+		snprintf(out, CLOCK_TEXT + 1, "%s ", clock_text(clock_wall(), text));
+}
+
 static void emit(enum log_level level, const char *text)
 {
 	char line[SFS_LOG_LINE_MAX];
@@ -90,8 +102,9 @@ static void emit(enum log_level level, const char *text)
 		escape(line, sizeof(line), text);
 		syslog(levels[level].priority, "%s", line);
 	} else {
-		char head[IDENT_MAX + 16];
-		snprintf(head, sizeof(head), "%s: %s: ", ident, levels[level].name);
+		char time[CLOCK_TEXT + 1], head[sizeof(time) + IDENT_MAX + 16];
+		stamp(time);
+		snprintf(head, sizeof(head), "%s%s: %s: ", time, ident, levels[level].name);
 		size_t len = escape(line, sizeof(line), head);
 		len += escape(line + len, sizeof(line) - len - 1, text);
 		line[len++] = '\n';

@@ -14,8 +14,9 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 /* `ident` names the program in each line. With `use_syslog` lines go to syslog(3) (journald and
- * rsyslog read it), else to standard error as "ident: level: text". Call before threads; without
- * it: "secretfs", stderr, LOG_LEVEL_INFO. */
+ * rsyslog read it), else to standard error as "ident: level: text", with the time (RFC 3339, UTC)
+ * and a blank in front where that is a regular file. Call before threads; without it: "secretfs",
+ * stderr, LOG_LEVEL_INFO, no time. */
 void log_open(const char *ident, bool use_syslog, enum log_level max);
 void log_set_level(enum log_level max);
 

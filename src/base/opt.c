@@ -52,9 +52,22 @@ static bool looks_like_name(const char *name)
 	return len > 0 && len <= NAME_SHOWN && name[strspn(name, letters)] == '\0';
 }
 
+/* The row that `name` would be without the blank before it, as in "ttl=3, mode=0440". */
+static const struct opt_row *row_after_blank(
+	const struct opt_table *const *tables, size_t ntables, const char *name)
+{
+	size_t blanks = strspn(name, " \t");
+	return blanks ? find_row(tables, ntables, name + blanks) : NULL;
+}
+
 static int unknown(const struct opt_table *const *tables, size_t ntables, const char *name,
 	const char *origin, struct sfs_err *err)
 {
+	const struct opt_row *row = row_after_blank(tables, ntables, name);
+	if (row)
+		return err_set(err, EINVAL,
+			"a blank before option %s (%s): no blanks stand between options", row->name,
+			origin);
 	if (!*name)
 		return err_set(err, EINVAL, "option without a name (%s): write NAME=VALUE", origin);
 	if (!looks_like_name(name))
@@ -66,8 +79,9 @@ static int unknown(const struct opt_table *const *tables, size_t ntables, const 
 	if (near)
 		return err_set(err, EINVAL, "unknown option %s (%s): did you mean %s?", name,
 			origin, near);
-	return err_set(err, EINVAL, "unknown option %s (%s): secretfs help lists those there are",
-		name, origin);
+	return err_set(err, EINVAL,
+		"unknown option %s (%s): 'secretfs help mount' lists those there are", name,
+		origin);
 }
 
 static struct opt_value *value_of_row(const struct opt_values *vals, const struct opt_row *row)

@@ -67,17 +67,17 @@ static const struct opt_row mount_rows[] = {
 	{"nonempty", OPT_FLAG, NULL, NULL, NULL, "Mount over a directory that is not empty."},
 	{"hydrate", OPT_GLOBS, "GLOB:GLOB", NULL, NULL,
 		"Fetch all values at mount, or those of the paths that a glob matches, and keep "
-		"them "
-		"fresh in the background, read or not. Without globs a value that is held is read "
-		"from the kernel's memory."},
+		"them fresh in the background, read or not. Without globs a value that is held is "
+		"read from the kernel's memory. It is the default where all sources are local "
+		"(file:, env:, inline:). See HYDRATION."},
 	{"lazy", OPT_FLAG, NULL, NULL, NULL,
-		"Fetch values when they are opened. It is the default, and turns a hydrate of the "
-		"config file off."},
+		"Fetch values when they are opened. It is the default of sources on a network, "
+		"and turns a hydrate of the config file off."},
 	{"debug", OPT_FLAG, NULL, NULL, NULL, "Log more. Values are never logged."},
 	{"log", OPT_STRING, "stderr|syslog|FILE", NULL, NULL,
 		"Where log lines go: standard error, syslog, or a file named by its absolute path, "
-		"which must not lie in the mount. The default is syslog, or stderr in the "
-		"foreground."},
+		"which must not lie in the mount; lines in a file start with the time. The default "
+		"is syslog, or stderr in the foreground."},
 	{"audit", OPT_STRING, "syslog|FILE", NULL, NULL,
 		"Write a line for each open of a secret: to syslog, or to a file named by its "
 		"absolute path, which must not lie in the mount. See AUDIT."},

@@ -22,6 +22,12 @@ int config_word(
 				"noexec; "
 				"remove the word",
 				name, origin);
+	if (!strcmp(name, "remount"))
+		return err_set(err, EINVAL,
+			"option remount (%s): a secretfs mount is not remounted: unmount it and "
+			"mount "
+			"it again, or change its configuration file and send SIGHUP to the holder",
+			origin);
 	*ret_skip = !strcmp(name, "user") && !has_value;
 	return 0;
 }
@@ -82,8 +88,9 @@ static int check_location(const struct backend_conf *b, const char *origin, stru
 			"section",
 			origin, b->ops->name, b->ops->name);
 	if (b->location[0] != '/')
-		return err_set(
-			err, EINVAL, "%s: the path of %s must be absolute", origin, b->ops->name);
+		return err_set(err, EINVAL,
+			"%s: location of the back end %s must be an absolute path", origin,
+			b->ops->name);
 	return 0;
 }
 
@@ -408,11 +415,32 @@ static int load_file(struct config *c, const char *source, const char *options,
 	return r;
 }
 
-static bool is_config_file(const char *source)
+static bool is_path(const char *source)
+{
+	return source[0] == '/' || !strncmp(source, "./", 2) || !strncmp(source, "../", 3) ||
+	       (!strchr(source, ':') && strpbrk(source, "./"));
+}
+
+/* Who forgets the word before a path would else be told that his secrets are no INI file. */
+static int refuse_path(const char *source, struct sfs_err *err)
+{
+	char shown[SFS_ERR_MAX];
+	text_escaped(shown, sizeof(shown), source, strlen(source));
+	return err_set(err, EINVAL,
+		"SOURCE is a path: write file:PATH for the secrets of a file or directory, or "
+		"give a configuration file, whose name ends in .conf: %s",
+		shown);
+}
+
+static int load_source(struct config *c, const char *source, const char *options,
+	const struct path_env *paths, struct sfs_err *err)
 {
 	size_t len = strlen(source);
-	return source[0] == '/' || !strncmp(source, "./", 2) ||
-	       (len > 5 && !strcmp(source + len - 5, ".conf") && !memchr(source, ':', len));
+	if (!is_path(source))
+		return load_bare(c, source, options, err);
+	if (len <= 5 || strcmp(source + len - 5, ".conf") != 0)
+		return refuse_path(source, err);
+	return load_file(c, source, options, paths, err);
 }
 
 int config_load(const char *source, const char *options, const struct path_env *paths,
@@ -421,8 +449,7 @@ int config_load(const char *source, const char *options, const struct path_env *
 	struct config *c = mem_calloc(1, sizeof(*c));
 	if (!c)
 		return err_set(err, ENOMEM, "out of memory");
-	int r = is_config_file(source) ? load_file(c, source, options, paths, err)
-				       : load_bare(c, source, options, err);
+	int r = load_source(c, source, options, paths, err);
 	if (r == 0)
 		r = config_check(c, err);
 	if (r == 0 && !(c->source = mem_strdup(source)))

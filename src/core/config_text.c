@@ -191,6 +191,8 @@ static void add_mount(struct buf *out, const struct config *c)
 		else if (row->dflt)
 			add_line(out, row->name, row->dflt, "default");
 	}
+	if (!opt_find(&c->mount, "hydrate") && !opt_find(&c->mount, "lazy"))
+		add_line(out, config_hydration(c) ? "hydrate" : "lazy", "yes", "default");
 	buf_printf(out, "# files belong to %u:%u, directories have mode %04o\n",
 		(unsigned)c->policy.uid, (unsigned)c->policy.gid, (unsigned)c->dmode);
 }

@@ -134,9 +134,16 @@ void source_answered(struct source *src)
 	src->health.backoff_until = 0;
 }
 
+/* "There is none" is a good answer: who asks for what does not exist must not make the source look
+ * ill. */
 void source_failed(struct source *src, const struct sfs_err *err)
 {
 	src->health.failures++;
+	if (err->code == ENOENT) {
+		source_answered(src);
+		src->health.last_ok_wall = clock_wall();
+		return;
+	}
 	src->health.last_error_wall = clock_wall();
 	src->health.last_error = *err;
 	if (!fresh_transient(err->code)) {

@@ -316,6 +316,12 @@ Test(config, bare_source_refusals)
 	load_refused("fake:0", "type=fake", "SOURCE says both");
 	load_refused("fake:0", "exec", "noexec");
 	load_refused("fake:0", "ttl=1,suid", "nosuid");
+	load_refused("fake:0", "ttl=1, ttl=2", "a blank before option ttl");
+	load_refused("fake:0", "remount", "not remounted");
+	load_refused("/etc/app/secrets.env", "", "file:PATH");
+	load_refused("./secrets.env", "", "file:PATH");
+	load_refused("secrets.env", "", "file:PATH");
+	load_refused("dir/secrets", "", "file:PATH");
 	load_refused("file:relative", "", "absolute");
 	load_refused("fake:0", "negative_ttl=1h", "1s to 5m");
 	load_refused("nosuch.conf", "", "absolute");
@@ -377,7 +383,11 @@ Test(config, file_must_be_a_regular_file)
 {
 	char dir[] = "/tmp/sfs-config-XXXXXX", path[64];
 	cr_assert(mkdtemp(dir));
-	load_refused(dir, "", "config file");
+	load_refused(dir, "", "file:PATH");
+	snprintf(path, sizeof(path), "%s/d.conf", dir);
+	cr_assert_eq(mkdir(path, 0700), 0);
+	load_refused(path, "", "config file");
+	rmdir(path);
 	snprintf(path, sizeof(path), "%s/fifo.conf", dir);
 	cr_assert_eq(mkfifo(path, 0600), 0);
 	load_refused(path, "", "config file");
@@ -494,9 +504,9 @@ Test(config, hydrate_globs_are_paths_under_the_mount)
 
 Test(config, the_command_line_decides_between_hydrate_and_lazy)
 {
-	char file[] = "/tmp/hydrateXXXXXX";
+	char file[] = "/tmp/hydrateXXXXXX.conf";
 	static const char text[] = "[mount]\nhydrate = a:b\n" BACK;
-	int fd = mkstemp(file);
+	int fd = mkstemps(file, 5);
 	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
 	close(fd);
 	struct config *c = loaded(file, "");

@@ -92,6 +92,23 @@ Test(log, levels)
 	cr_assert_str_eq(next_record(), "");
 }
 
+Test(log, a_file_has_times)
+{
+	char path[] = "/tmp/test_log.XXXXXX", text[256] = "";
+	int fd = mkstemp(path);
+	cr_assert_geq(fd, 0);
+	unlink(path);
+	cr_assert_geq(dup2(fd, STDERR_FILENO), 0);
+	clock_fake(0, INT64_C(1700000000) * NSEC_PER_SEC);
+	log_info("a command says it without");
+	log_open("probe", false, LOG_LEVEL_INFO);
+	log_info("a");
+	cr_assert_geq(pread(fd, text, sizeof(text) - 1, 0), 0);
+	cr_assert_str_eq(text, "secretfs: info: a command says it without\n"
+			       "2023-11-14T22:13:20Z probe: info: a\n");
+	close(fd);
+}
+
 Test(log, err_logs_its_sentence)
 {
 	struct sfs_err e = {0};

@@ -200,6 +200,29 @@ Test(permanent, who_waits_at_a_superseded_flight_gets_no_stale_value_either)
 	CLOSE();
 }
 
+/* --- what a failure says about the source --- */
+
+/* Else whoever may look up names could make a source look ill in status and metrics. */
+Test(health, what_does_not_exist_is_no_trouble_of_the_source)
+{
+	struct source_health h;
+
+	OPEN();
+	read_failing(e, &r, ENOENT);
+	source_health(fx.src, &h);
+	cr_assert_eq(h.failures, 1u, "it is counted");
+	cr_assert_eq(h.last_error.code, 0);
+	cr_assert_eq(h.last_error_wall, 0);
+	cr_assert_eq(h.last_ok_wall, WALL0);
+	fx_advance(&fx, 60 * SEC);
+	fx_read(&fx, e, FETCH_CACHED, &r);
+	fx_fail(&fx, 1, EREMOTEIO);
+	source_health(fx.src, &h);
+	cr_assert_eq(h.last_error.code, EREMOTEIO);
+	cr_assert_gt(h.last_error_wall, h.last_ok_wall);
+	CLOSE();
+}
+
 /* --- remembered failures --- */
 
 Test(negative, remembered_for_its_time)
