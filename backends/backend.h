@@ -74,6 +74,9 @@ struct list_sink; /* owned by the core */
  * no error (R50). Non-zero = stop listing and return that: -ENOMEM, -ECANCELED. At SFS_LIST_MAX
  * lines -EFBIG. */
 int list_add(struct list_sink *sink, const struct list_item *item);
+/* What is listed is not what the source holds now, but its last good content, or nothing because it
+ * went away: status shows `why` until a listing comes without. No error of this call. */
+void list_problem(struct list_sink *sink, const struct sfs_err *why);
 
 struct version_sink;
 /* Adds a version id or alias of the asked secret, newest first. As list_add(). */

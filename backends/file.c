@@ -136,6 +136,9 @@ static int file_list(void *state, const struct call *call, const char *filter,
 		return rc;
 	rc = doc_list(doc, sink, err);
 	doc_unref(doc);
+	struct sfs_err trouble;
+	if (rc == 0 && file_trouble(st, &trouble))
+		list_problem(sink, &trouble);
 	return rc;
 }
 
@@ -215,10 +218,8 @@ static int describe_entry(
 	doc_unref(doc);
 	if (rc)
 		return rc;
-	pthread_mutex_lock(&st->lock);
-	struct sfs_err trouble = st->trouble;
-	pthread_mutex_unlock(&st->lock);
-	return trouble.code ? add_member(out, "problem", trouble.msg) : 0;
+	struct sfs_err trouble;
+	return file_trouble(st, &trouble) ? add_member(out, "problem", trouble.msg) : 0;
 }
 
 static int describe_file(

@@ -293,13 +293,32 @@ static void report_skipped(struct file_state *st, size_t skipped)
 			st->env->instance, st->path, skipped);
 }
 
+/* The whole tree was removed, and so its secrets; or it is there. */
+static void note_gone(struct file_state *st, bool gone, struct list_sink *sink)
+{
+	struct sfs_err why;
+	pthread_mutex_lock(&st->lock);
+	bool news = gone && !st->gone;
+	st->gone = gone;
+	pthread_mutex_unlock(&st->lock);
+	if (!gone)
+		return;
+	file_gone(st, &why);
+	list_problem(sink, &why);
+	if (news)
+		log_warn("file/%s: %s", st->env->instance, why.msg);
+}
+
 int tree_list(
 	struct file_state *st, const struct call *call, struct list_sink *sink, struct sfs_err *err)
 {
 	struct tree_visitor v = {.file = list_file, .arg = sink};
 	struct tree_stats stats;
 	int rc = tree_walk(st, call, &v, &stats, err);
-	if (rc == -ENOENT || rc == -ENOTDIR) /* the whole tree was removed: so are its secrets */
+	bool gone = rc == -ENOENT || rc == -ENOTDIR;
+	if (gone || !rc)
+		note_gone(st, gone, sink);
+	if (gone)
 		return 0;
 	if (!rc)
 		report_skipped(st, stats.skipped);

@@ -52,6 +52,10 @@ bool file_stamp_same(const struct file_stamp *a, const struct file_stamp *b);
  * cannot be used the last good one is returned and the reason logged once; only the first call of
  * all fails. */
 int file_current(struct file_state *st, struct file_doc **ret, struct sfs_err *err);
+/* Whether that content is not what the path holds now, and why. */
+bool file_trouble(struct file_state *st, struct sfs_err *ret);
+/* The sentence of a source that does not exist any more. */
+void file_gone(const struct file_state *st, struct sfs_err *ret);
 /* Stamp of the file at the path, all 0 when it cannot be opened. */
 struct file_stamp file_look(struct file_state *st);
 

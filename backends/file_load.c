@@ -238,8 +238,9 @@ static int unopened(struct file_state *st, int rc, struct sfs_err *err)
 		return err_set(err, ENOMEM, "no memory for an empty list");
 	replace_doc(st, empty);
 	st->gone = true;
-	log_warn("file/%s: %s was removed, its secrets are no longer shown", st->env->instance,
-		st->path);
+	struct sfs_err gone;
+	file_gone(st, &gone);
+	log_warn("file/%s: %s", st->env->instance, gone.msg);
 	return 0;
 }
 
@@ -291,6 +292,24 @@ int file_current(struct file_state *st, struct file_doc **ret, struct sfs_err *e
 	*ret = doc_ref(st->doc);
 	pthread_mutex_unlock(&st->lock);
 	return 0;
+}
+
+bool file_trouble(struct file_state *st, struct sfs_err *ret)
+{
+	pthread_mutex_lock(&st->lock);
+	bool gone = st->gone;
+	if (st->trouble.code)
+		*ret = st->trouble;
+	bool any = st->trouble.code || gone;
+	pthread_mutex_unlock(&st->lock);
+	if (gone)
+		file_gone(st, ret);
+	return any;
+}
+
+void file_gone(const struct file_state *st, struct sfs_err *ret)
+{
+	err_set(ret, ENOENT, "%s was removed, its secrets are no longer shown", st->path);
 }
 
 struct file_stamp file_look(struct file_state *st)

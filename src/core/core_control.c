@@ -24,13 +24,20 @@ static unsigned count_line(struct core *core)
 	return core->logged++;
 }
 
-void core_error_note(struct core *core, const struct sfs_err *err)
+void core_error_keep(struct core *core, const struct sfs_err *err)
 {
 	pthread_mutex_lock(&core->note_lock);
-	unsigned line = count_line(core);
 	struct core_error *e = &core->errors[core->nerrors++ % CORE_ERRORS];
 	e->wall = clock_wall();
 	memcpy(e->msg, err->msg, sizeof(e->msg));
+	pthread_mutex_unlock(&core->note_lock);
+}
+
+void core_error_note(struct core *core, const struct sfs_err *err)
+{
+	core_error_keep(core, err);
+	pthread_mutex_lock(&core->note_lock);
+	unsigned line = count_line(core);
 	pthread_mutex_unlock(&core->note_lock);
 	if (line < CORE_LOG_LINES)
 		log_err(LOG_LEVEL_WARN, err);

@@ -367,7 +367,8 @@ int64_t core_run_timers(struct core *core);
 
 /* --- core_control.c --- */
 
-/* Keeps the sentence for status. */
+/* Keeps the sentence for status; note logs it too. */
+void core_error_keep(struct core *core, const struct sfs_err *err);
 void core_error_note(struct core *core, const struct sfs_err *err);
 
 /* --- core_job.c --- */

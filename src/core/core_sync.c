@@ -328,6 +328,15 @@ static void install(struct core_inst *ci, struct listing *l, struct sync_ops *op
 	collect_again(ci, ops, again);
 }
 
+/* The back end has logged it. */
+static void tell_problem(struct core_inst *ci, const struct listing *old, const struct listing *l)
+{
+	if (!l->problem.code || (old && strcmp(old->problem.msg, l->problem.msg) == 0))
+		return;
+	core_error_keep(ci->core, &l->problem);
+	core_tell_error(ci->core, ci->name, &l->problem);
+}
+
 void core_sync(struct core_inst *ci, struct listing *l)
 {
 	struct core *core = ci->core;
@@ -350,6 +359,7 @@ void core_sync(struct core_inst *ci, struct listing *l)
 	core_unlock_quiet(core);
 	pthread_mutex_unlock(&core->sync);
 	tell_sync(ci, &ops, l, deleted, first);
+	tell_problem(ci, ops.old, l);
 	core_send(core);
 	log_sync(ci, &ops, l);
 	entry_list_end(core, &again, store_changed);

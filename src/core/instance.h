@@ -26,9 +26,10 @@ struct listing {
 	_Atomic unsigned refs;
 	struct list_entry *items;
 	size_t n;
-	size_t skipped;	 /* unusable lines, keys and attributes, names given twice */
-	bool truncated;	 /* there are more than SFS_LIST_MAX names */
-	int64_t started; /* boot time at which the call began: what it says may be as old */
+	size_t skipped;		/* unusable lines, keys and attributes, names given twice */
+	bool truncated;		/* there are more than SFS_LIST_MAX names */
+	int64_t started;	/* boot time at which the call began: what it says may be as old */
+	struct sfs_err problem; /* list_problem(), with the instance's name; code 0 = none */
 };
 struct listing *listing_ref(struct listing *l);
 void listing_unref(struct listing *l);

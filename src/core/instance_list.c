@@ -76,6 +76,8 @@ static int do_list(
 	r = answer_code(r, err);
 	if (r < 0)
 		return r;
+	if (sink.problem.code)
+		err_prefix(&sink.problem, "%s", j->in->conf.name);
 	if (list_sink_finish(&sink, &res->listing) < 0)
 		return err_set(err, ENOMEM, "out of memory for the names");
 	if (!j->arg)

@@ -239,6 +239,11 @@ static void merge_ranked(struct list_sink *sink, struct ranked *v)
 	sink->n = kept;
 }
 
+void list_problem(struct list_sink *sink, const struct sfs_err *why)
+{
+	sink->problem = *why;
+}
+
 static int sort_items(struct list_sink *sink)
 {
 	_cleanup_free_ struct ranked *v = NULL;
@@ -270,6 +275,7 @@ int list_sink_finish(struct list_sink *sink, struct listing **ret)
 	l->skipped = sink->skipped;
 	l->truncated = sink->truncated;
 	l->started = sink->started;
+	l->problem = sink->problem;
 	sink->items = NULL;
 	sink->n = sink->cap = 0;
 	*ret = l;

@@ -20,6 +20,7 @@ struct list_sink {
 	bool truncated;	    /* there were more than max */
 	char first[128];    /* the first skipped one, escaped */
 	const char *reason; /* and why */
+	struct sfs_err problem;
 };
 
 /* Sorts, drops names given twice (the first one stays, the others count as skipped), and makes a

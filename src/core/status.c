@@ -56,8 +56,8 @@ struct inst_view {
 	struct core_inst *ci; /* a reference */
 	size_t names, skipped;
 	bool truncated, answered, running, complete;
-	int64_t list_age; /* ns; -1 = never */
-	struct sfs_err list_err;
+	int64_t list_age;	 /* ns; -1 = never */
+	struct sfs_err list_err; /* or what the listing said is wrong */
 	struct source_health health;
 	char location[256]; /* escaped */
 };
@@ -80,6 +80,8 @@ static void view_inst(struct core_inst *ci, struct inst_view *v)
 		.list_age = ci->listing ? clock_boot() - ci->listed_boot : -1,
 		.list_err = ci->list_err};
 	text_escaped(v->location, sizeof(v->location), conf->location, strlen(conf->location));
+	if (!v->list_err.code && ci->listing)
+		v->list_err = ci->listing->problem;
 	source_health(instance_source(ci->in), &v->health);
 	core_inst_ref(ci);
 }
@@ -375,7 +377,7 @@ static int64_t get_up(const struct inst_view *v)
 }
 
 static const struct inst_metric inst_metrics[] = {
-	{"backend_up", "gauge", "1 if the last answer of the back end was well.", get_up},
+	{"backend_up", "gauge", "1 if the last answers of the back end were well.", get_up},
 	{"backend_names", "gauge", "Names in the listing.", get_names},
 	{"backend_list_age_seconds", "gauge", "Age of the listing; -1 = there is none yet.",
 		get_list_age},

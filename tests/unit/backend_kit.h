@@ -26,7 +26,13 @@ struct list_sink {
 	size_t n;
 	int stop_after;	 /* then -ECANCELED; 0 = never */
 	int64_t created; /* of the last line */
+	struct sfs_err problem;
 };
+
+void list_problem(struct list_sink *sink, const struct sfs_err *why)
+{
+	sink->problem = *why;
+}
 
 int list_add(struct list_sink *sink, const struct list_item *item)
 {
@@ -136,6 +142,18 @@ static inline size_t kit_blocks(void)
 }
 
 /* Lines of the listing, sorted, each followed by a blank. */
+/* A listing says that something is wrong, with these words, or (NULL) that nothing is. */
+static inline void kit_problem_is(const struct backend_ops *ops, void *state, const char *words)
+{
+	struct list_sink sink = {0};
+	struct sfs_err err = {0};
+	struct call call = kit_call();
+	cr_expect_eq(ops->list(state, &call, NULL, &sink, &err), 0, "%s", err.msg);
+	cr_expect_eq(!sink.problem.code, !words, "%s", sink.problem.msg);
+	cr_expect(!words || strstr(sink.problem.msg, words), "%s", sink.problem.msg);
+	sink_clear(&sink);
+}
+
 static inline void kit_list_is(const struct backend_ops *ops, void *state, const char *expected)
 {
 	struct list_sink sink = {0};

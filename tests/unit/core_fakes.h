@@ -42,6 +42,7 @@ struct fake {
 	bool hold_list, hold_get; /* calls wait until false */
 	unsigned lists, gets, waiting;
 	const char *last_filter;
+	bool problem; /* what it lists is not what it holds */
 	struct watch_sink *sink;
 };
 
@@ -177,6 +178,8 @@ static int fake_list(void *state, const struct call *call, const char *filter,
 	f->lists++;
 	f->last_filter = filter ? "filter" : NULL;
 	fake_gate(f, &f->hold_list, call);
+	if (f->problem)
+		list_problem(sink, &(struct sfs_err){.code = EBADMSG, .msg = "the fake is torn"});
 	if (f->list_err)
 		r = err_set(err, f->list_err, "the fake may not list");
 	for (size_t i = 0; i < f->n && r == 0; i++)

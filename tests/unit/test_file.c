@@ -304,6 +304,21 @@ Test(file, describe_says_where_and_what_is_wrong)
 	F->close(st);
 }
 
+Test(file, a_listing_says_what_is_wrong_with_the_source)
+{
+	void *st = open_text("A=1\n", NULL);
+	kit_problem_is(F, st, NULL);
+	kit_replace(path, "A canary\n");
+	kit_problem_is(F, st, "secrets.env:1: ");
+	kit_replace(path, "A=2\n");
+	kit_problem_is(F, st, NULL);
+	unlink(path);
+	kit_problem_is(F, st, "was removed");
+	kit_write(path, "A=3\n");
+	kit_problem_is(F, st, NULL);
+	F->close(st);
+}
+
 Test(file, a_problem_is_over_when_the_old_file_comes_back)
 {
 	void *st = open_text("A=1\n", NULL);

@@ -271,10 +271,12 @@ Test(tree, a_removed_tree_has_no_secrets_and_may_come_back)
 	unlink(at("t/a"));
 	rmdir(at("t"));
 	kit_list_is(F, st, "");
+	kit_problem_is(F, st, "was removed");
 	kit_fails(F, st, "a", ENOENT);
 	make_dir("t");
 	kit_write(at("t/b"), "2");
 	kit_list_is(F, st, "b ");
+	kit_problem_is(F, st, NULL);
 	kit_is(F, st, "b", "2");
 	F->close(st);
 }

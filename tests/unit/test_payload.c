@@ -14,6 +14,12 @@ int list_add(struct list_sink *sink, const struct list_item *item)
 	return 0;
 }
 
+void list_problem(struct list_sink *sink, const struct sfs_err *why)
+{
+	(void)sink;
+	(void)why;
+}
+
 void watch_changed(struct watch_sink *sink, const char *name)
 {
 	(void)sink;

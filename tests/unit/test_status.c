@@ -53,6 +53,22 @@ Test(status, tells_errors_of_sources)
 	fx_close(core);
 }
 
+/* Served on, but somebody should look at it. */
+Test(status, tells_what_is_wrong_behind_the_last_good_content)
+{
+	fakes[0].problem = true;
+	struct core *core = fx_open(CONF_ONE);
+	struct buf b = text(core, CONTROL_STATUS);
+	contains(&b, "\"state\":\"failing\"");
+	contains(&b, "\"last_error\":\"x: the fake is torn\"");
+	contains(&b, "\"last_errors\":[\n  {");
+	buf_clear(&b);
+	b = text(core, CONTROL_METRICS);
+	contains(&b, "secretfs_backend_up{backend=\"x\"} 0\n");
+	buf_clear(&b);
+	fx_close(core);
+}
+
 Test(status, keeps_the_newest_errors)
 {
 	struct sfs_err err = {0};
