@@ -6,6 +6,7 @@
  */
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/mountinfo.h"
 #include "base/text.h"
 #include "mount/cli.h"
 #include "mount/launch.h"
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -90,10 +92,26 @@ static void await_end(pid_t pid, int ready)
 	waitpid(pid, NULL, 0);
 }
 
+/* A holder that was killed just after mount(2) leaves a mount that its worker would go on serving,
+ * though this command says that it failed. One that was there before is refused with a sentence. */
+static void detach_leftover(const struct mount_request *m)
+{
+	struct mount_entry *all;
+	size_t n;
+	if (mountinfo_read(&all, &n, NULL) < 0)
+		return;
+	const struct mount_entry *top = mountinfo_top(all, n, m->mountpoint);
+	if (top && strcmp(top->type, MOUNT_TYPE) == 0 && strcmp(top->source, m->source) == 0)
+		umount2(m->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
+	mountinfo_free(all, n);
+}
+
 static int say_silent(const struct mount_request *m, pid_t pid)
 {
 	int status = 0;
-	if (waitpid(pid, &status, 0) == pid && WIFSIGNALED(status))
+	pid_t ended = waitpid(pid, &status, 0);
+	detach_leftover(m);
+	if (ended == pid && WIFSIGNALED(status))
 		fprintf(stderr,
 			"secretfs: mount %s: the holder was killed by signal %d (%s) before the "
 			"mount was live\n",

@@ -15,17 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* 0, 1 and 2 are open whoever started us, so that nothing else gets these numbers. */
-static void open_stdio(void)
-{
-	int fd;
-	do
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	while (fd >= 0 && fd <= 2 && fcntl(fd, F_SETFD, 0) == 0);
-	if (fd > 2)
-		close(fd);
-}
-
 /* What is inherited and would surprise: ignored signals, a strange umask, a directory that cannot
  * be unmounted. */
 static void settle(void)
@@ -34,6 +23,7 @@ static void settle(void)
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		signal(signals[i], SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit on files costs log lines, not the mount */
 	umask(022);
 	if (chdir("/") < 0)
 		return; /* "/" cannot be unmounted anyway */
@@ -122,7 +112,7 @@ int main(int argc, char **argv)
 		_exit(renamer_main(argc, argv));
 	if (argc > 1 && strcmp(argv[1], "spawner") == 0)
 		_exit(spawner_main(argc, argv));
-	open_stdio();
+	harden_stdio(O_RDWR);
 	settle();
 	log_open("secretfs-holder", false, LOG_LEVEL_INFO);
 	int r = holder_options(argc, argv, &o, &err);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program secretfs: its commands, and which of them this call means. */
+#include "base/harden.h"
 #include "mount/cli.h"
 #include "mount/worker.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 const struct cli_command *const cli_commands[] = {
@@ -50,6 +52,7 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	harden_stdio(O_RDONLY); /* what is written to a closed standard output still fails */
 	int code = dispatch(argc, argv);
 	/* A full disk or a closed descriptor must not look like success. */
 	if (fflush(stdout) != 0 || ferror(stdout)) {

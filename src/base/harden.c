@@ -124,6 +124,16 @@ static bool in(const int *fds, size_t n, int fd)
 	return false;
 }
 
+void harden_stdio(int flags)
+{
+	int fd;
+	do
+		fd = open("/dev/null", flags | O_CLOEXEC);
+	while (fd >= 0 && fd <= 2 && fcntl(fd, F_SETFD, 0) == 0);
+	if (fd > 2)
+		close(fd);
+}
+
 void harden_descriptors(const int *keep, size_t n)
 {
 	int max = 2;

@@ -21,6 +21,9 @@ int harden_drop(uid_t uid, gid_t gid, struct sfs_err *err);
  * set, inheritable and ambient ones empty, no_new_privs, not dumpable. EPERM if one of them is not
  * there to be kept. */
 int harden_limit(const unsigned *caps, size_t n, struct sfs_err *err);
+/* Opens /dev/null with `flags` for each of 0, 1 and 2 that is closed, so that nothing else gets
+ * these numbers, whoever started us. */
+void harden_stdio(int flags);
 /* Closes or marks close-on-exec every descriptor above 2 except the `n` in `keep` (R8). */
 void harden_descriptors(const int *keep, size_t n);
 

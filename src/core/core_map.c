@@ -96,8 +96,12 @@ static void forget(struct core *core, size_t i)
 	if (!d)
 		return;
 	if (d->alive) {
+		struct subject *s = d->subject; /* of a file in the tree: never NULL */
+		s->refs++;
 		tree_remove(&core->tree, d);
 		show_again(core, d->path);
+		core_hydrate_subject(core, s);
+		subject_unref(&core->tree, s);
 	}
 	tree_unref(&core->tree, d);
 }

@@ -245,6 +245,7 @@ void show_gone(struct core *core, struct subject *s)
 		inst_hashed_del(s->inst, path);
 		show_again(core, path);
 	}
+	core_hydrate_subject(core, s);
 	subject_unref(&core->tree, s);
 }
 
@@ -262,6 +263,7 @@ bool show_not(struct core_inst *ci, const char *name, const char *path)
 		show_again(core, path);
 	}
 	last = !s->shown;
+	core_hydrate_subject(core, s); /* the kernel may know its node for a long time yet */
 	subject_unref(&core->tree, s);
 	return last;
 }

@@ -232,6 +232,42 @@ Test(hydrate, new_names_are_fetched_and_those_that_vanish_are_dropped)
 	fx_close(core);
 }
 
+/* The kernel knows their nodes, and so they have entries still. */
+Test(hydrate, names_that_vanish_while_they_are_known_count_no_more)
+{
+	struct dent *d = NULL, *mapped = NULL;
+	names(3);
+	struct core *core = fx_open(CONF("hydrate\nttl = 10\nstale = 0") "[map]\nnew = n02\n");
+	run(core);
+	wait_gets(3);
+	assert_read(core, "n00", "n00");
+	assert_read(core, "n01", "n01");
+	assert_read(core, "new", "n02");
+	cr_assert_eq(look(core).kept.total, 3u);
+	cr_assert_eq(fx_walk(core, "n00", &d), 0);
+	cr_assert_eq(fx_walk(core, "new", &mapped), 0);
+	fake_drop(0, "n00");
+	fake_drop(0, "n02");
+	clock_fake_advance(NSEC_PER_SEC); /* the listing begins after the fetches */
+	fx_relist(core, 0);
+	cr_assert_eq(look(core).kept.total, 1u);
+	cr_assert_eq(look(core).kept.failed, 0u);
+	unsigned before = gets();
+	clock_fake_advance(20 * NSEC_PER_SEC);
+	run(core);
+	wait_gets(before + 1);
+	assert_read(core, "n01", "n01");
+	cr_assert_eq(gets(), before + 1, "nobody asks for them");
+	fake_set(0, "n00", "again");
+	fx_relist(core, 0);
+	run(core);
+	wait_gets(before + 2);
+	cr_assert_eq(look(core).kept.total, 2u);
+	dent_unref(core, d);
+	dent_unref(core, mapped);
+	fx_close(core);
+}
+
 /* Runs the timers second by second. */
 static void live(struct core *core, unsigned seconds)
 {
