@@ -382,10 +382,8 @@ void core_drop_values(struct core_inst *ci, struct ptab *dropped)
 	core_purge_versions(core, ci, dropped);
 	while ((name = ptab_next(dropped, &pos))) {
 		struct entry *e = store_entry(core->store, src, name, NULL, &pol);
-		if (e) {
-			entry_keep(e, false); /* it may live on while the kernel knows the name */
+		if (e)
 			store_purge(core->store, e);
-		}
 		entry_unref(e);
 	}
 	core_sync_forget(dropped);
