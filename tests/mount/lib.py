@@ -344,7 +344,7 @@ class Mount:
             opts += ",open_rate=0"  # tests hammer as no program does; open-rate.test is about that
         if MODE and not source.endswith(".conf") and not re.search(r"\b(lazy|hydrate|audit)\b", opts):
             opts += f",{MODE}"
-        opts = ",".join(x for x in (opts.strip(","), f"log={self.log}") if x)
+        opts = ",".join(x for x in (opts.lstrip(","), f"log={self.log}") if x)
         before = set(holders())
         self.result = captured(run(*prefix, self.exe, "mount", source, self.mp, "-o", opts, env=env, timeout=timeout))
         if self.result.code != 0:
