@@ -265,6 +265,8 @@ def helper_word(pid):
 
 def helper(holder, word):
     """The process id of that helper of the holder, or None."""
+    forked = lambda: [p for p in children(holder) if proc(p, "cmdline") == proc(holder, "cmdline")]
+    eventually(lambda: not forked(), "the helpers were executed")
     return next((p for p in children(holder) if helper_word(p) == word), None)
 
 
