@@ -232,10 +232,11 @@ static void write_commands(
 		if (fs->no_open)
 			inode_await_rest(fs, in);
 		fuse_reply_write(req, size);
-	} else if ((p = park_new(fs, req, in, cancel_write))) {
+	} else if ((p = park_make(fs, req, in, cancel_write))) {
 		p->size = size;
 		p->w.control = (struct control_waiter){
 			.done = written, .deadline = fs_control_deadline(fs)};
+		park_arm(p);
 		core_control_write(fs->core, in->control, lines.data, lines.len, &p->w.control);
 	}
 	buf_clear(&lines);

@@ -126,7 +126,7 @@ static void opendir_park(struct fs *fs, fuse_req_t req, struct inode *in, struct
 	const bool fields = in->view == VIEW_FIELDS && in->sub;
 	const bool versions = in->view == VIEW_VERSIONS && !in->sub &&
 			      (dent_kind(in->dent) != CORE_DIR || dent_is_multikey(in->dent));
-	struct park *p = park_new(fs, req, in,
+	struct park *p = park_make(fs, req, in,
 		fields	   ? park_cancel_fetch
 		: versions ? NULL
 			   : park_cancel_list);
@@ -136,14 +136,17 @@ static void opendir_park(struct fs *fs, fuse_req_t req, struct inode *in, struct
 	if (fields) {
 		p->w.fetch = (struct waiter){
 			.done = opened_fields, .deadline = fs_deadline(fs), .payer = p->payer};
+		park_arm(p);
 		core_fetch(fs->core, in->dent, NULL, FETCH_CACHED, &p->w.fetch);
 	} else if (versions) {
 		p->w.versions = (struct versions_waiter){
 			.done = opened_versions, .deadline = fs_deadline(fs)};
+		park_arm(p);
 		core_versions(fs->core, in->dent, &p->w.versions);
 	} else {
 		p->w.list = (struct core_waiter){
 			.done = opened_tree, .deadline = fs_deadline(fs), .payer = p->payer};
+		park_arm(p);
 		core_list(fs->core, in->dent, &p->w.list);
 	}
 }

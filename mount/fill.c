@@ -178,10 +178,14 @@ static void filled(struct waiter *w, struct payload *payload, const struct sfs_e
 		park_put(p);
 }
 
+static void set_waiter(struct park *p)
+{
+	p->w.fetch = (struct waiter){.done = filled, .deadline = p->deadline, .payer = p->payer};
+}
+
 static void fetch(struct park *p)
 {
 	const struct inode *in = p->inode;
-	p->w.fetch = (struct waiter){.done = filled, .deadline = p->deadline, .payer = p->payer};
 	core_fetch(p->fs->core, in->dent, in->view == VIEW_VERSIONS ? in->sub : NULL,
 		in->view == VIEW_NOCACHE ? FETCH_NOCACHE : FETCH_CACHED, &p->w.fetch);
 }
@@ -255,10 +259,14 @@ static enum verdict judge(struct fs *fs, struct inode *in, bool held)
 
 static void start(struct park *p, enum verdict v)
 {
+	const bool text = shows_text(p->inode);
 	p->deadline = fs_deadline(p->fs);
+	if (!text)
+		set_waiter(p);
+	park_arm(p);
 	if (v == ASK)
 		ask(p);
-	else if (shows_text(p->inode))
+	else if (text)
 		ask_text(p);
 	else
 		fetch(p);
@@ -270,7 +278,7 @@ void fill_getattr(struct fs *fs, fuse_req_t req, struct inode *in, bool held)
 	struct park *p;
 	if (v == ANSWER || (v == ASK && jobs_waiting(fs->asker) >= ASKS_MAX))
 		node_reply_attr(fs, req, in);
-	else if ((p = park_new(
+	else if ((p = park_make(
 			  fs, req, in, v == FILL && !shows_text(in) ? park_cancel_fetch : NULL)))
 		start(p, v);
 }
@@ -286,7 +294,7 @@ void fill_read(struct fs *fs, fuse_req_t req, struct inode *in, size_t size, off
 	} else if ((bytes = inode_read(fs, in, (uint64_t)off + size))) {
 		file_reply_bytes(req, bytes, size, off);
 		secret_unref(bytes);
-	} else if ((p = park_new(fs, req, in, shows_text(in) ? NULL : park_cancel_fetch))) {
+	} else if ((p = park_make(fs, req, in, shows_text(in) ? NULL : park_cancel_fetch))) {
 		p->reading = true;
 		p->size = size;
 		p->off = off;

@@ -256,7 +256,6 @@ static void lookup(struct fs *fs, fuse_req_t req, struct inode *dir, const char 
 	else if ((p = park_make(fs, req, dir,
 			  r == RESOLVE_LIST ? park_cancel_list : park_cancel_fetch))) {
 		park_lookup(p);
-		park_arm(p);
 		p->dent = take(f.key.dent);
 		p->sub = (char *)take(f.key.sub);
 		p->size = round + 1;
@@ -265,11 +264,13 @@ static void lookup(struct fs *fs, fuse_req_t req, struct inode *dir, const char 
 			p->w.list = (struct core_waiter){.done = lookup_again,
 				.deadline = fs_deadline(fs),
 				.payer = p->payer};
+			park_arm(p);
 			core_list(fs->core, p->dent, &p->w.list);
 		} else {
 			p->w.fetch = (struct waiter){.done = lookup_in_value,
 				.deadline = fs_deadline(fs),
 				.payer = p->payer};
+			park_arm(p);
 			core_fetch(fs->core, p->dent, NULL, FETCH_CACHED, &p->w.fetch);
 		}
 	}
@@ -403,9 +404,10 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fill_getattr(fs, req, in, fi != NULL);
 	} else if (!s.provisional || (in->view != VIEW_TREE && in->view != VIEW_VERSIONS)) {
 		node_reply_attr(fs, req, in);
-	} else if ((p = park_new(fs, req, in, park_cancel_fetch))) {
+	} else if ((p = park_make(fs, req, in, park_cancel_fetch))) {
 		p->w.fetch = (struct waiter){
 			.done = getattr_confirmed, .deadline = fs_deadline(fs), .payer = p->payer};
+		park_arm(p);
 		core_fetch(fs->core, in->dent, in->sub, FETCH_CACHED, &p->w.fetch);
 	}
 	inode_put(fs, in);

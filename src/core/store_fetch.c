@@ -148,12 +148,12 @@ void store_fetch(struct store *s, struct entry *e, enum fetch_mode mode, struct 
 {
 	struct outbox box = {0};
 
+	store_lock(s); /* a cancel may come as soon as its owner shows the waiter to others */
 	w->mode = mode;
 	w->timer = (struct heap_node){.kind = TIMER_WAITER};
 	w->prev = w->next = NULL;
 	w->flight = NULL;
 	w->bucket = NULL;
-	store_lock(s);
 	if (e->source->detached) {
 		err_set(&box.err, ENODEV, "%s: this source was closed", e->source->name);
 		LL_PREPEND(box.waiters, w);

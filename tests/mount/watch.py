@@ -20,7 +20,10 @@ class Watch:
         self.events = []
         self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self.fd < 0 or libc.inotify_add_watch(self.fd, as_bytes(path), mask) < 0:
-            raise OSError(ctypes.get_errno(), "inotify", path)
+            error = OSError(ctypes.get_errno(), "inotify", path)
+            if self.fd >= 0:
+                os.close(self.fd)
+            raise error
 
     def __enter__(self):
         return self
