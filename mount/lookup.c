@@ -202,10 +202,18 @@ static struct inode *tree_file(struct fs *fs, struct inode_key *key)
 
 struct inode *found_inode(struct fs *fs, const struct found *f)
 {
-	struct inode *old = NULL;
-	if (f->key.view == VIEW_TREE && !f->key.is_dir)
-		old = rename_old(fs, f->key.dent);
-	return old ? old : found_current(fs, f);
+	const bool file = f->key.view == VIEW_TREE && !f->key.is_dir;
+	struct inode *old = file ? rename_old(fs, f->key.dent) : NULL, *in;
+	if (old)
+		return old;
+	in = found_current(fs, f);
+	/* A change that was announced meanwhile hands out the old node until it is made: who has
+	 * seen the new one before would go back. */
+	old = file && in ? rename_old(fs, f->key.dent) : NULL;
+	if (!old)
+		return in;
+	inode_put(fs, in);
+	return old;
 }
 
 struct inode *found_current(struct fs *fs, const struct found *f)

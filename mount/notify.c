@@ -127,6 +127,8 @@ void notify_then(struct fs *fs, void (*action)(void *arg), void *arg)
 static void node_over(struct fs *fs, struct dent *d, enum core_change what)
 {
 	struct inode *in = inode_of(fs, VIEW_TREE, d);
+	/* First, so that no LOOKUP makes the new node before the change is known. */
+	const bool renamed = rename_change(fs, d, what, in);
 	if (in) {
 		inode_supersede(fs, in);
 		if (what == CORE_GONE || what == CORE_PURGED) {
@@ -137,7 +139,7 @@ static void node_over(struct fs *fs, struct dent *d, enum core_change what)
 			push_inode(fs, NOTE_ATTR, in);
 		}
 	}
-	if (!rename_change(fs, d, what, in)) {
+	if (!renamed) {
 		if (in && what == CORE_GONE)
 			push_name(fs, NOTE_GONE, d, in->ino);
 		else

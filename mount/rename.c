@@ -29,6 +29,7 @@ struct change {
 
 	/* while it is the current one */
 	struct inode *new; /* pinned; NULL for a deletion */
+	bool made;	   /* the kernel has its answer: readers may see the new node already */
 	char id[ID_TEXT];
 };
 
@@ -203,7 +204,7 @@ struct inode *rename_old(struct fs *fs, const struct dent *d)
 	struct inode *in = NULL;
 	pthread_mutex_lock(&rs->lock);
 	const struct change *c = rs->current;
-	if (rs->pending && (!c || c->dent != d))
+	if (rs->pending && (!c || c->dent != d || c->made))
 		c = waiting_for(rs, d);
 	if (c && c->what != CORE_GONE && c->old)
 		in = inode_get(fs, c->old->ino);
@@ -343,6 +344,14 @@ static bool announced(struct fs *fs, bool gone, bool dir)
 	return yes;
 }
 
+static void set_made(struct renames *rs)
+{
+	pthread_mutex_lock(&rs->lock);
+	if (rs->current)
+		rs->current->made = true;
+	pthread_mutex_unlock(&rs->lock);
+}
+
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
 	const char *newname, unsigned flags)
 {
@@ -350,6 +359,8 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	bool ours = is_renamer(fs, req) && !flags && announced(fs, false, false) &&
 		    is_part(fs, parent, name, PART_NEW) &&
 		    is_part(fs, newparent, newname, PART_NAME);
+	if (ours)
+		set_made(fs->renames);
 	fuse_reply_err(req, ours ? 0 : EROFS);
 }
 
