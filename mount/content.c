@@ -99,19 +99,17 @@ void inode_await_rest(struct fs *fs, struct inode *in)
 
 /* --- dropping --- */
 
+/* Not at once: who looked the name up just before may still open what LOOKUP handed out. With OPEN
+ * that is over within a second anyway. */
 void inode_drop_held(struct fs *fs, struct inode *in)
 {
 	struct inodes *t = fs->inodes;
-	struct secret *old = NULL;
 	pthread_mutex_lock(&t->lock);
 	bool was_empty = !t->due;
-	if (!fs->no_open)
-		old = inode_set_held(t, in, NULL, 0);
-	else if (in->held && in->held_until == CLOCK_NEVER)
+	if (in->held && in->held_until == CLOCK_NEVER)
 		inode_set_held(t, in, in->held, clock_after(clock_boot(), GRACE_SECONDS));
 	was_empty = was_empty && t->due;
 	pthread_mutex_unlock(&t->lock);
-	secret_unref(old);
 	kick(fs, was_empty);
 }
 

@@ -147,16 +147,13 @@ static void open_following(struct park *p, struct payload *payload, struct secre
 /*
  * The node is an outdated version, or one of a secret that is no longer cached. Who comes for the
  * first time is sent to look the name up again. If even that came too late, because rotations are
- * faster, the version that LOOKUP handed out is served: after a purge only if others have it open,
- * for whom the node must stay what it is. Who came back to the same node has no name to look up:
- * the node follows the name from now on.
+ * faster, the version that LOOKUP handed out is served. Who came back to the same node has no name
+ * to look up: the node follows the name from now on.
  */
 static void open_outdated(
 	struct park *p, enum retry retry, struct payload *payload, struct secret *bytes)
 {
 	struct secret *held = retry == RETRY_LOOKED_UP ? inode_held(p->fs, p->inode) : NULL;
-	if (retry == RETRY_LOOKED_UP && !held)
-		held = handle_bytes_of(p->fs, p->inode);
 	if (retry == RETRY_NO) {
 		open_again(p, bytes);
 	} else if (held) {

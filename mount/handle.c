@@ -41,24 +41,6 @@ struct handle *handle_new(struct fs *fs, struct inode *in, struct secret *bytes,
 	return NULL;
 }
 
-struct secret *handle_bytes_of(struct fs *fs, const struct inode *in)
-{
-	struct inodes *t = fs->inodes;
-	struct handle_links *h, *tmp;
-	struct secret *s = NULL;
-	pthread_mutex_lock(&t->lock);
-	if (in->readers) {
-		HASH_ITER (hh, t->handles, h, tmp) {
-			if (h->h.inode != in || !h->h.cached || !h->h.bytes)
-				continue;
-			s = secret_ref(h->h.bytes);
-			break;
-		}
-	}
-	pthread_mutex_unlock(&t->lock);
-	return s;
-}
-
 struct handle *handle_get(struct fs *fs, uint64_t id)
 {
 	struct inodes *t = fs->inodes;

@@ -140,8 +140,8 @@ void inode_hand(struct fs *fs, struct inode *in, struct secret *bytes,
 struct secret *inode_take(struct fs *fs, struct inode *in, pid_t tid, char **ret_version);
 /* The node stands for the name from now on. */
 void inode_follow(struct fs *fs, struct inode *in);
-/* Drops the bytes held (purge, expiry): with OPEN at once, because handles have their own; without
- * it after a second, in which those who have the file open may finish. */
+/* The bytes held are over (purge, expiry): they go within a second. Until then who looked the name
+ * up before may open them, and without OPEN those who have the file open may finish. */
 void inode_drop_held(struct fs *fs, struct inode *in);
 /* Drops what is over its time; returns false when nothing is left that will be. Called by the
  * parks' thread. */
@@ -181,8 +181,6 @@ struct handle {
 /* Takes over `bytes` and pins `in`. `cached`: it reads through the page cache. NULL on no memory
  * (then `bytes` is dropped). */
 struct handle *handle_new(struct fs *fs, struct inode *in, struct secret *bytes, bool cached);
-/* The bytes of who has the node open through the page cache, a reference, or NULL. */
-struct secret *handle_bytes_of(struct fs *fs, const struct inode *in);
 /* The handle of an id, pinned; NULL if unknown. */
 struct handle *handle_get(struct fs *fs, uint64_t id);
 void handle_put(struct fs *fs, struct handle *h);

@@ -126,9 +126,8 @@ void notify_then(struct fs *fs, void (*action)(void *arg), void *arg)
 /* The name gets a new node, or is gone. The old one keeps what open files hold. */
 static void node_over(struct fs *fs, struct dent *d, enum core_change what)
 {
-	struct inode *in = inode_of(fs, VIEW_TREE, d);
-	/* First, so that no LOOKUP makes the new node before the change is known. */
-	const bool renamed = rename_change(fs, d, what, in);
+	struct inode *in;
+	const bool renamed = rename_change(fs, d, what, &in);
 	if (in) {
 		inode_supersede(fs, in);
 		if (what == CORE_GONE || what == CORE_PURGED) {

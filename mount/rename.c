@@ -165,36 +165,50 @@ static bool covered(const struct renames *rs, const struct dent *d, enum core_ch
 	return c && c->what != CORE_GONE && what != CORE_GONE;
 }
 
-bool rename_change(struct fs *fs, struct dent *d, enum core_change what, struct inode *old)
+/* NULL: it is not made as a rename. */
+static struct change *change_new(struct fs *fs, struct dent *d, enum core_change what)
 {
-	struct renames *rs = fs->renames;
 	struct inode *dir = known_dir(fs, d);
 	struct core_attr a;
+	struct change *c = NULL;
 	core_attr(fs->core, d, &a);
 	/* What is never cached has no version that another could replace. */
-	if ((a.nocache && (what == CORE_ROTATED || what == CORE_PURGED)) || !dir ||
-		!renamer_ready(fs->renamer) || atomic_load(&fs->parked_lookups)) {
-		inode_put(fs, dir);
-		return false;
-	}
-	struct change *c = mem_calloc(1, sizeof(*c));
+	const bool replaces = !a.nocache || (what != CORE_ROTATED && what != CORE_PURGED);
+	if (dir && replaces && renamer_ready(fs->renamer) && !atomic_load(&fs->parked_lookups))
+		c = mem_calloc(1, sizeof(*c));
 	if (!c) {
 		inode_put(fs, dir);
-		return false;
+		return NULL;
 	}
 	*c = (struct change){.job.run = change_run, .fs = fs, .what = what, .dir = dir};
 	c->dent = dent_ref(d);
-	c->old = old ? inode_get(fs, old->ino) : NULL;
+	return c;
+}
+
+/* Which node is the old one is looked up as the change becomes known: a LOOKUP that makes a node
+ * before is the old one's, and one that makes it later looks again (found_inode()). Otherwise a
+ * reader would see the new node, and then the old one until the change is made. */
+bool rename_change(struct fs *fs, struct dent *d, enum core_change what, struct inode **ret_old)
+{
+	struct renames *rs = fs->renames;
+	struct change *c = change_new(fs, d, what);
+	bool done = false, made = false;
 	pthread_mutex_lock(&rs->lock);
-	bool done = covered(rs, d, what), made = !done && !rs->stop && rs->pending < WAITING_MAX;
+	struct inode *old = inode_of(fs, VIEW_TREE, d);
+	if (c) {
+		done = covered(rs, d, what);
+		made = !done && !rs->stop && rs->pending < WAITING_MAX;
+	}
 	if (made) {
+		c->old = old ? inode_get(fs, old->ino) : NULL;
 		rs->pending++;
 		DL_APPEND(rs->waiting, c);
 		jobs_push(rs->jobs, &c->job);
 	}
 	pthread_mutex_unlock(&rs->lock);
-	if (!made)
+	if (c && !made)
 		change_free(c);
+	*ret_old = old;
 	return done || made;
 }
 

@@ -21,9 +21,9 @@ int renames_new(struct fs *fs); /* sets fs->renames */
 /* Ends the thread; what waits is not made any more, actions of rename_then() run. */
 void renames_free(struct fs *fs);
 
-/* Has the change made. False: it is not, use notify.h. `old` is the node of the name that the
- * kernel may know (pinned here), or NULL. */
-bool rename_change(struct fs *fs, struct dent *d, enum core_change what, struct inode *old);
+/* Has the change made. False: it is not, use notify.h. *ret_old: the node of the name that the
+ * kernel may know, pinned, or NULL; it is over, which the caller sees to. */
+bool rename_change(struct fs *fs, struct dent *d, enum core_change what, struct inode **ret_old);
 /* The node that a name still is because its rename has not happened yet, pinned; else NULL. */
 struct inode *rename_old(struct fs *fs, const struct dent *d);
 /* Runs `action` after all changes asked for so far: in the rename thread, or at once if there are
