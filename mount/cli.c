@@ -125,8 +125,8 @@ int cli_run(const struct cli_command *cmd, int argc, char **argv)
 		return code;
 	if (a.argc < cmd->min || (cmd->max >= 0 && a.argc > cmd->max)) {
 		fprintf(stderr, "secretfs: %s: %s\nusage: secretfs %s %s\n", cmd->name,
-			a.argc < cmd->min ? "too few arguments" : "too many arguments",
-			cmd->name, cmd->args);
+			a.argc < cmd->min ? "too few arguments" : "too many arguments", cmd->name,
+			cmd->args);
 		return CLI_FAILED;
 	}
 	return cmd->run(&a);

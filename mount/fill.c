@@ -80,7 +80,7 @@ static void asked(struct job *j)
 {
 	struct park *p = (struct park *)((char *)j - offsetof(struct park, job));
 	bool keeps = caller_holds(p);
-	enum retry retry = keeps || p->payload ? RETRY_NO : inode_retry(p->fs, p->inode, p->tid);
+	enum retry retry = keeps || p->payload ? RETRY_NO : p->retry;
 	if (retry == RETRY_SAME_NODE) {
 		p->follow = true;
 		fetch(p);
@@ -108,7 +108,7 @@ static void ask(struct park *p)
  * another thread, with the callback's reference. */
 static bool attr_outdated(struct park *p, struct payload *payload, struct secret *bytes)
 {
-	enum retry retry = p->follow ? RETRY_SAME_NODE : inode_retry(p->fs, p->inode, p->tid);
+	enum retry retry = p->follow ? RETRY_SAME_NODE : p->retry;
 	if (retry == RETRY_SAME_NODE) {
 		inode_follow(p->fs, p->inode);
 		show(p, payload, bytes);
@@ -274,13 +274,17 @@ static void start(struct park *p, enum verdict v)
 
 void fill_getattr(struct fs *fs, fuse_req_t req, struct inode *in, bool held)
 {
+	/* Used up whatever the answer is: the next open(2) of this thread is no retry. */
+	enum retry retry = held ? RETRY_NO : inode_retry(fs, in, fuse_req_ctx(req)->pid);
 	enum verdict v = in->view == VIEW_CONTROL ? ANSWER : judge(fs, in, held);
 	struct park *p;
 	if (v == ANSWER || (v == ASK && jobs_waiting(fs->asker) >= ASKS_MAX))
 		node_reply_attr(fs, req, in);
 	else if ((p = park_make(
-			  fs, req, in, v == FILL && !shows_text(in) ? park_cancel_fetch : NULL)))
+			  fs, req, in, v == FILL && !shows_text(in) ? park_cancel_fetch : NULL))) {
+		p->retry = retry;
 		start(p, v);
+	}
 }
 
 void fill_read(struct fs *fs, fuse_req_t req, struct inode *in, size_t size, off_t off)

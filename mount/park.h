@@ -53,6 +53,7 @@ struct park {
 	int64_t deadline;
 	off_t off;
 	bool reading, follow;
+	enum retry retry;
 	struct payload *payload; /* the current version, if it is here already; a reference */
 
 	bool stream; /* set before park_arm(): it may wait for hours, so any signal of the caller

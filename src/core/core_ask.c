@@ -15,6 +15,7 @@
 struct asker {
 	struct versions_waiter *versions;
 	struct text_waiter *text;
+	int64_t deadline;
 };
 
 /* One question. References: the call and the armed timer; the first of the two answers. */
@@ -194,7 +195,7 @@ static void refuse(const struct asker *asker, const struct sfs_err *err)
 {
 	if (asker->versions)
 		asker->versions->done(asker->versions, NULL, 0, err);
-	else
+	else if (asker->text)
 		asker->text->done(asker->text, NULL, 0, err);
 }
 
@@ -239,7 +240,7 @@ static struct ask *new_ask(
 	a->refs = 1;
 	a->asker = *asker;
 	a->call.done = called;
-	a->call.deadline = asker->versions ? asker->versions->deadline : asker->text->deadline;
+	a->call.deadline = asker->deadline;
 	a->timer.due = ask_due;
 	core_lock(core);
 	a->ci = d->subject ? d->subject->inst : NULL;
@@ -297,10 +298,10 @@ static void ask(struct core *core, struct dent *d, const struct asker *asker)
 
 void core_versions(struct core *core, struct dent *d, struct versions_waiter *w)
 {
-	ask(core, d, &(struct asker){.versions = w});
+	ask(core, d, &(struct asker){.versions = w, .deadline = w->deadline});
 }
 
 void core_meta(struct core *core, struct dent *d, struct text_waiter *w)
 {
-	ask(core, d, &(struct asker){.text = w});
+	ask(core, d, &(struct asker){.text = w, .deadline = w->deadline});
 }
