@@ -1,42 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "mount/inode.h"
-
-#include "base/clock.h"
-#include "mount/jobs.h"
-#include "mount/notify.h"
-#include "mount/park.h"
-#include <criterion/criterion.h>
-#include <string.h>
-
-static struct fs fs;
-static struct envstore *env;
-
-static void changed(void *arg, struct dent *d, enum core_change what)
-{
-	(void)arg, (void)d, (void)what;
-}
+#include "inode_fixture.h"
 
 static void setup(void)
 {
-	static const struct path_env paths = {.covered_fd = -1};
-	const struct core_events ev = {.changed = changed};
-	struct config *c = NULL;
-	struct sfs_err err;
-	clock_fake(1000 * NSEC_PER_SEC, 5000 * NSEC_PER_SEC);
-	cr_assert_eq(envstore_parse("", 0, &env, &err), 0);
-	cr_assert_eq(config_load("example:", "", &paths, &c, &err), 0, "%s", err.msg);
-	cr_assert_eq(core_open(c, &paths, env, &ev, &fs.core, &err), 0, "%s", err.msg);
-	cr_assert_eq(inodes_new(&fs), 0);
-	cr_assert_eq(parks_new(&fs), 0);
-}
-
-static void teardown(void)
-{
-	core_shutdown(fs.core);
-	parks_free(&fs);
-	inodes_free(&fs);
-	core_free(fs.core);
-	envstore_free(env);
+	fs_setup(false);
 }
 
 static struct inode *node(const char *sub, bool fresh)
@@ -265,7 +232,6 @@ Test(handle, a_file_open_as_a_version_keeps_the_size_of_its_node, .init = setup,
 	struct secret *bytes = secret_new("twenty bytes of text", 20);
 	struct handle *h = handle_new(&fs, in, secret_ref(bytes), true);
 	struct inode_state s;
-	cr_assert_eq(jobs_new(&fs.notifier), 0);
 	inode_bind(&fs, in, 9, bytes, 0, false);
 	inode_show(&fs, in, 5, 0);
 	inode_state(&fs, in, &s);
@@ -273,7 +239,6 @@ Test(handle, a_file_open_as_a_version_keeps_the_size_of_its_node, .init = setup,
 	handle_close(&fs, h->id);
 	inode_state(&fs, in, &s);
 	cr_assert_eq(s.size, 5, "shown when the last of them closes");
-	jobs_free(fs.notifier);
 	secret_unref(bytes);
 	inode_put(&fs, in);
 }
