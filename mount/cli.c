@@ -148,6 +148,13 @@ int cli_unknown(const char *name)
 	for (; n < NAMES_MAX && cli_commands[n]; n++)
 		names[n] = cli_commands[n]->name;
 	const char *near = text_nearest(name, names, n);
+	if (strpbrk(name, ":/")) { /* mount(8) calls us so for the type that findmnt shows */
+		fprintf(stderr,
+			"secretfs: %s is a source, not a command: 'secretfs mount SOURCE "
+			"MOUNTPOINT', or 'mount -t secretfs', mounts it\n",
+			text_escaped(shown, sizeof(shown), name, strlen(name)));
+		return CLI_FAILED;
+	}
 	fprintf(stderr, "secretfs: unknown command %s%s%s%s ('secretfs help' lists them)\n",
 		text_escaped(shown, sizeof(shown), name, strlen(name)),
 		near ? "; did you mean " : "", near ? near : "", near ? "?" : "");

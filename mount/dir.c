@@ -182,7 +182,7 @@ struct filler {
 static bool fill(struct filler *f, const char *name, struct inode *in, mode_t type, uint64_t cookie)
 {
 	struct fuse_entry_param e = {
-		.attr = {.st_ino = in ? in->ino : UNKNOWN_INO, .st_mode = type}};
+		.attr = {.st_ino = in ? inode_number(f->fs, in) : UNKNOWN_INO, .st_mode = type}};
 	size_t room = f->size - f->used, need;
 	if (f->plus && in && f->dir != in)
 		node_entry(f->fs, in, &e);

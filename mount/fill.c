@@ -64,7 +64,7 @@ static bool caller_holds(const struct park *p)
 	_cleanup_free_ char *none = NULL;
 	if (p->tid <= 0 || clock_boot() < atomic_load(&silent_until))
 		return true;
-	snprintf(text, sizeof(text), "%ju", (uintmax_t)p->inode->ino);
+	snprintf(text, sizeof(text), "%ju", (uintmax_t)inode_number(p->fs, p->inode));
 	int r = hold_ask_text(p->fs->hold, HOLD_IS_OPEN, text, (uint32_t)p->tid, &none, &err);
 	if (r == -ETIMEDOUT)
 		atomic_store(&silent_until, clock_after(clock_boot(), SILENT_SECONDS));

@@ -157,11 +157,59 @@ static struct inode *inode_alloc(const struct inode_key *k, const char *key, siz
 	return in;
 }
 
+/* --- numbers --- */
+
+#define VIEW_NUMBERS                                                                 \
+	UINT64_C(0x80000000) /* above those of the tree, below 2^32 for old programs \
+			      */
+
+static uint64_t mix_bytes(uint64_t h, const void *bytes, size_t len)
+{
+	const unsigned char *p = bytes;
+	for (size_t i = 0; i < len; i++) /* FNV-1a */
+		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+static uint64_t view_number(const struct inode_key *k)
+{
+	const char *path = dent_path(k->dent);
+	const int what[] = {(int)k->view, k->is_dir, k->control};
+	uint64_t h = mix_bytes(UINT64_C(0xcbf29ce484222325), what, sizeof(what));
+	h = mix_bytes(h, path, strlen(path) + 1);
+	if (k->sub)
+		h = mix_bytes(h, k->sub, strlen(k->sub) + 1);
+	return VIEW_NUMBERS | ((h ^ h >> 32) & (VIEW_NUMBERS - 1));
+}
+
+/* Lock held. The number of a new node. */
+static uint64_t number_for(const struct inode *in, const struct inode_key *k)
+{
+	if (k->view != VIEW_TREE)
+		return view_number(k);
+	struct dent_mark *m = dent_mark(k->dent);
+	bool other = m->serial && k->serial && m->serial != k->serial;
+	if (!m->number || other)
+		*m = (struct dent_mark){.number = in->ino, .serial = k->serial};
+	return m->number;
+}
+
+uint64_t inode_number(struct fs *fs, struct inode *in)
+{
+	struct inode_state s;
+	if (in->view != VIEW_FIELDS || in->is_dir)
+		return in->number;
+	inode_state(fs, in, &s); /* a node for a path, but of one value */
+	return VIEW_NUMBERS |
+	       (mix_bytes(in->number, &s.serial, sizeof(s.serial)) & (VIEW_NUMBERS - 1));
+}
+
 /* Lock held. False when uthash had no memory. */
-static bool table_add(struct inodes *t, struct inode *in, bool keyed)
+static bool table_add(struct inodes *t, struct inode *in, const struct inode_key *k, bool keyed)
 {
 	struct inode_links *l = in->links, *found = NULL;
 	in->ino = t->next_ino;
+	in->number = number_for(in, k);
 	HASH_ADD_KEYPTR(by_id, t->by_id, &in->ino, sizeof(in->ino), l);
 	HASH_FIND(by_id, t->by_id, &in->ino, sizeof(in->ino), found);
 	if (!found)
@@ -193,7 +241,7 @@ struct inode *inode_obtain(struct fs *fs, const struct inode_key *k, bool fresh)
 		in = l->in;
 		in->pins++;
 	} else if ((made = inode_alloc(k, key, len))) {
-		if (table_add(t, made, !fresh)) {
+		if (table_add(t, made, k, !fresh)) {
 			made->dent = dent_ref(k->dent);
 			in = made;
 		} else {
@@ -231,6 +279,8 @@ void inode_supersede(struct fs *fs, struct inode *in)
 		HASH_DELETE(by_key, t->by_key, in->links);
 		in->keyed = false;
 		in->superseded = true;
+		if (in->view == VIEW_TREE && dent_mark(in->dent)->number == in->number)
+			*dent_mark(in->dent) = (struct dent_mark){0}; /* the next one is new */
 	}
 	pthread_mutex_unlock(&t->lock);
 }
@@ -312,6 +362,8 @@ enum bind_result inode_bind(struct fs *fs, struct inode *in, uint64_t serial, st
 		in->mtime = mtime;
 		in->provisional = false;
 		in->filled = true;
+		if (in->keyed && in->view == VIEW_TREE)
+			dent_mark(in->dent)->serial = serial;
 	}
 	same = in->serial == serial;
 	if (same && (made || lookup || fs->no_open))

@@ -30,6 +30,7 @@ enum view {
 struct inode {
 	/* fixed */
 	uint64_t ino;
+	uint64_t number; /* what stat and readdir show: inode_number() */
 	enum view view;
 	bool is_dir;
 	struct dent *dent;	     /* a reference; the root's for .control */
@@ -85,12 +86,20 @@ struct inode_key {
 	int control;
 	uint64_t generation;
 	bool provisional, follows;
+	uint64_t serial; /* of the version that is current, 0 = not known: for its number */
 };
 /* The current inode of the key, pinned, made if there is none. With `fresh` always a new one that
  * nobody else finds. NULL on no memory. */
 struct inode *inode_obtain(struct fs *fs, const struct inode_key *key, bool fresh);
 /* The current inode of a tree name if the kernel may know it, pinned; else NULL. */
 struct inode *inode_of(struct fs *fs, enum view view, struct dent *d);
+/*
+ * st_ino. A node lives as long as the kernel remembers it, which may be shorter than between two
+ * calls of one program (memory pressure; a view is a new node at each LOOKUP), and cp(1), tail(1)
+ * and whoever polls compare numbers. So a number does not follow from the node: in the tree the
+ * name has one (dent_mark()) until another version is current, elsewhere it comes from the path.
+ */
+uint64_t inode_number(struct fs *fs, struct inode *in);
 /* It is no longer the current one of its key. */
 void inode_supersede(struct fs *fs, struct inode *in);
 /* Adds one kernel reference (a LOOKUP answered), or takes some back. */

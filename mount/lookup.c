@@ -188,6 +188,7 @@ static struct inode *tree_file(struct fs *fs, struct inode_key *key)
 		return inode_obtain(fs, key, true); /* filled once, for whoever looked it up */
 	if (!c.attr.nocache)
 		c.bytes = core_peek(fs->core, key->dent, &c.serial, &c.mtime);
+	key->serial = c.bytes ? c.serial : c.attr.serial;
 	for (int tries = 0; tries < 3;
 		tries++) { /* others may be changing the name at the same time */
 		inode_put(fs, in);

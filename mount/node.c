@@ -54,8 +54,10 @@ void node_stat(struct fs *fs, struct inode *in, struct stat *st)
 	else
 		core_attr(fs->core, in->dent, &a);
 	inode_state(fs, in, &s);
-	*st = (struct stat){
-		.st_ino = in->ino, .st_uid = a.uid, .st_gid = a.gid, .st_blksize = 4096};
+	*st = (struct stat){.st_ino = inode_number(fs, in),
+		.st_uid = a.uid,
+		.st_gid = a.gid,
+		.st_blksize = 4096};
 	if (in->is_dir) {
 		st->st_mode = S_IFDIR | dir_mode(in, &a);
 		st->st_nlink = 2;

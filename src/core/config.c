@@ -99,7 +99,9 @@ static const struct opt_row mount_rows[] = {
 	IGNORED("x-systemd.*"), IGNORED("x-mount.*"), IGNORED("X-mount.*"), IGNORED("x-gvfs-*"),
 	IGNORED("sync"), IGNORED("async"), IGNORED("dirsync"), IGNORED("atime"), IGNORED("noatime"),
 	IGNORED("relatime"), IGNORED("norelatime"), IGNORED("strictatime"), IGNORED("lazytime"),
-	IGNORED("nolazytime"), IGNORED("diratime"), IGNORED("nodiratime"), IGNORED("nosuid"),
+	IGNORED("nolazytime"), IGNORED("iversion"), IGNORED("noiversion"), IGNORED("mand"),
+	IGNORED("nomand"), IGNORED("silent"), IGNORED("loud"), IGNORED("symfollow"),
+	IGNORED("nosymfollow"), IGNORED("diratime"), IGNORED("nodiratime"), IGNORED("nosuid"),
 	IGNORED("nodev"), IGNORED("noexec"), IGNORED("allow_other"), IGNORED("default_permissions"),
 	{0}};
 

@@ -88,6 +88,12 @@ void dent_unref(struct core *core, struct dent *d);
 enum core_kind dent_kind(const struct dent *d);
 const char *dent_path(
 	const struct dent *d); /* encoded path under the mount without leading slash; "" = root */
+/* What the mount keeps with a name for as long as the core knows it; all 0 at first. The mount's
+ * lock guards it. */
+struct dent_mark {
+	uint64_t number, serial;
+};
+struct dent_mark *dent_mark(struct dent *d);
 const char *dent_basename(const struct dent *d);
 struct dent *dent_parent(const struct dent *d); /* borrowed; NULL for the root */
 bool dent_is_multikey(const struct dent *d);	/* CORE_DIR that is one secret with keys */

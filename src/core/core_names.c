@@ -46,6 +46,11 @@ const char *dent_path(const struct dent *d)
 	return d->path;
 }
 
+struct dent_mark *dent_mark(struct dent *d)
+{
+	return &d->mark;
+}
+
 const char *dent_basename(const struct dent *d)
 {
 	return d->path + d->base;

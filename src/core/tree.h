@@ -71,6 +71,7 @@ struct dent {
 	struct subject *subject;	    /* a reference, or NULL */
 	struct dent *same_prev, *same_next; /* in subject->shown while alive */
 	const struct policy *pol;	    /* of a file */
+	struct dent_mark mark;
 	char path[];
 };
 

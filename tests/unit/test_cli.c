@@ -141,6 +141,8 @@ Test(cli, an_unknown_command_names_the_nearest, .init = capture)
 {
 	cr_assert_eq(cli_unknown("prob"), CLI_FAILED);
 	cr_assert_eq(cli_unknown("\x1b[31m"), CLI_FAILED);
+	cr_assert_eq(cli_unknown("file:/etc/x.env"), CLI_FAILED);
+	cr_assert_not_null(strstr(printed(), "mount -t secretfs"));
 	const char *text = printed();
 	cr_assert(strstr(text, "did you mean probe?"), "%s", text);
 	cr_assert_not(strchr(text, 0x1b));

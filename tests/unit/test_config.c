@@ -330,9 +330,10 @@ Test(config, bare_source_refusals)
 
 Test(config, words_of_fstab)
 {
-	struct config *c = loaded("fake:0", "rw,ro,user,_netdev,nofail,noauto,x-systemd.automount,"
-					    "x-mount.mkdir=0755,comment=x,nodev,"
-					    "nosuid,noexec,defaults,users,ttl=5,relatime");
+	struct config *c =
+		loaded("fake:0", "rw,ro,user,_netdev,nofail,noauto,x-systemd.automount,"
+				 "x-mount.mkdir=0755,comment=x,nodev,"
+				 "nosuid,noexec,defaults,users,ttl=5,relatime,nosymfollow,silent");
 	cr_assert_eq(c->policy.ttl, 5);
 	cr_assert_null(opt_find(&c->mount, "user"));
 	config_free(c);
