@@ -87,10 +87,10 @@ static void *run(void *arg)
 	w->fd = op == do_pread ? open(w->path, O_RDONLY | O_CLOEXEC) : -1;
 	op(w);
 	pthread_barrier_wait(&start);
-	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+	do {
 		op(w);
 		w->count++;
-	}
+	} while (!atomic_load_explicit(&stop, memory_order_relaxed));
 	return NULL;
 }
 
