@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
-#include <utlist.h>
 
 #define POOL_STACK ((size_t)256 * 1024)
 #define POOL_NAME  16 /* of the kernel's thread names */
@@ -24,7 +23,7 @@ struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work;  /* a job, or stopping */
 	pthread_cond_t ended; /* a thread */
-	struct job *lanes;    /* the first job of each lane that has one; the next turn first */
+	struct job *head, **tail;
 	size_t queued, max_queue;
 	unsigned n, alive, idle, max;
 	bool stopping;
@@ -45,6 +44,7 @@ int pool_new(const char *name, unsigned max_threads, size_t max_queue, struct po
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&p->ended, &attr);
 	pthread_condattr_destroy(&attr);
+	p->tail = &p->head;
 	p->max = max_threads;
 	p->max_queue = max_queue;
 	snprintf(p->name, sizeof(p->name), "%s", name);
@@ -52,63 +52,22 @@ int pool_new(const char *name, unsigned max_threads, size_t max_queue, struct po
 	return 0;
 }
 
-/* --- lanes --- */
-
-static struct job *lane_first(const struct pool *p, uint32_t lane)
-{
-	struct job *j;
-
-	DL_FOREACH2(p->lanes, j, lane_next)
-	if (j->lane == lane)
-		return j;
-	return NULL;
-}
-
-static void lane_append(struct pool *p, struct job *j)
-{
-	struct job *first = lane_first(p, j->lane);
-
-	j->place = first ? first->prev->place + 1 : 0; /* utlist: prev of the first is the last */
-	j->queued = true;
-	if (first) {
-		DL_APPEND(first, j);
-		return;
-	}
-	DL_APPEND(first, j); /* alone */
-	DL_APPEND2(p->lanes, j, lane_prev, lane_next);
-}
-
-/* `again`: the lane goes to the end of the turns. */
-static void lane_remove(struct pool *p, struct job *j, bool again)
-{
-	struct job *first = lane_first(p, j->lane), *old = first;
-
-	DL_DELETE(first, j);
-	j->queued = false;
-	if (old != j)
-		return;
-	if (first && !again) {
-		DL_PREPEND_ELEM2(p->lanes, old, first, lane_prev, lane_next);
-	} else if (first) {
-		DL_APPEND2(p->lanes, first, lane_prev, lane_next);
-	}
-	DL_DELETE2(p->lanes, old, lane_prev, lane_next);
-}
-
 /* The next job, or NULL to end. */
 static struct job *next_job(struct pool *p)
 {
 	struct job *j;
 
-	while (!p->lanes && !p->stopping) {
+	while (!p->head && !p->stopping) {
 		p->idle++;
 		pthread_cond_wait(&p->work, &p->lock);
 		p->idle--;
 	}
 	if (p->stopping)
 		return NULL;
-	j = p->lanes;
-	lane_remove(p, j, true);
+	j = p->head;
+	p->head = j->next;
+	if (!p->head)
+		p->tail = &p->head;
 	p->queued--;
 	return j;
 }
@@ -166,7 +125,9 @@ int pool_push(struct pool *p, struct job *j)
 	pthread_mutex_lock(&p->lock);
 	r = check_push(p);
 	if (r == 0) {
-		lane_append(p, j);
+		j->next = NULL;
+		*p->tail = j;
+		p->tail = &j->next;
 		p->queued++;
 		pthread_cond_signal(&p->work);
 	}
@@ -174,35 +135,14 @@ int pool_push(struct pool *p, struct job *j)
 	return r;
 }
 
-void pool_join(struct pool *p, struct job *j, uint32_t lane)
-{
-	struct job *mine, *other;
-
-	pthread_mutex_lock(&p->lock);
-	if (j->queued && j->lane != lane) {
-		mine = lane_first(p, j->lane);
-		other = lane_first(p, lane);
-		/* How many are before it at most, here and there. */
-		if (j->place - mine->place > (other ? other->prev->place + 1 - other->place : 0)) {
-			lane_remove(p, j, false);
-			j->lane = lane;
-			lane_append(p, j);
-		}
-	}
-	pthread_mutex_unlock(&p->lock);
-}
-
-/* All that is queued, chained by next. */
 static struct job *take_queue(struct pool *p)
 {
-	struct job *all = NULL, *j;
+	struct job *j = p->head;
 
-	while ((j = p->lanes)) {
-		lane_remove(p, j, true);
-		LL_PREPEND(all, j);
-	}
+	p->head = NULL;
+	p->tail = &p->head;
 	p->queued = 0;
-	return all;
+	return j;
 }
 
 static void drop_all(struct job *j)
@@ -257,7 +197,7 @@ void pool_free(struct pool *p)
 {
 	if (!p)
 		return;
-	assert(p->alive == 0 && !p->lanes);
+	assert(p->alive == 0 && !p->head);
 	pthread_cond_destroy(&p->work);
 	pthread_cond_destroy(&p->ended);
 	pthread_mutex_destroy(&p->lock);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A bounded queue and the threads that work it off (R29, R65). Threads are started when a job finds
- * none idle, up to a maximum, and then stay. They have small stacks and take no signals. Jobs of
- * one lane run in the order they came, and lanes take turns: a lane with a thousand jobs holds up
- * one with a single job by one turn. Thread-safe; the pool's lock is a leaf.
+ * none idle, up to a maximum, and then stay. They have small stacks and take no signals.
+ * Thread-safe.
  */
 #ifndef SFS_CORE_POOL_H
 #define SFS_CORE_POOL_H
@@ -17,14 +16,8 @@
 struct job {
 	void (*run)(struct job *j);  /* in a thread of the pool */
 	void (*drop)(struct job *j); /* the pool was stopped first; in the thread that stops it */
-	uint32_t lane;		     /* whose turn it takes */
-	/* private */
-	bool queued;
-	uint64_t place;			   /* in its lane: greater than that of the one before */
-	struct job *prev, *next;	   /* of its lane */
-	struct job *lane_prev, *lane_next; /* of the first of a lane: of other lanes */
+	struct job *next;	     /* private */
 };
-#define POOL_LANE_NONE UINT32_MAX /* what nobody in particular waits for */
 
 struct pool;
 
@@ -33,9 +26,6 @@ int pool_new(const char *name, unsigned max_threads, size_t max_queue, struct po
 /* -EBUSY: the queue is full; -ESHUTDOWN: stopped; -EAGAIN: there is no thread and none can be
  * started. The job is the caller's then. */
 int pool_push(struct pool *p, struct job *j);
-/* Somebody of that lane waits for the job too: if it is still queued, and would run earlier there,
- * it goes to the end of that lane. The job must not be freed meanwhile. */
-void pool_join(struct pool *p, struct job *j, uint32_t lane);
 /* Drops what is queued and waits `wait` ns (real time) for what runs. True: all threads have ended.
  * False: some are stuck in a job and were left to themselves; the pool and what the jobs use must
  * then live for ever. */

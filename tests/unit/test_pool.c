@@ -5,7 +5,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 
@@ -105,97 +104,6 @@ Test(pool, r65_a_full_queue_is_ebusy_at_once)
 	sem_wait(&v[2].ended);
 	close_pool(p);
 	cr_assert_not(v[3].dropped, "a refused job stays its owner's");
-}
-
-/* --- lanes --- */
-
-static char order[16];
-static size_t norder;
-
-static void note_run(struct job *j)
-{
-	order[norder++] = *(const char *)(j + 1);
-}
-
-static struct named {
-	struct job job;
-	char name;
-} jobs[16];
-
-static void queue(struct pool *p, size_t i, char name, uint32_t lane)
-{
-	jobs[i] = (struct named){{.run = note_run, .lane = lane}, name};
-	cr_assert_eq(pool_push(p, &jobs[i].job), 0);
-}
-
-/* One thread that is kept busy until run_queue(). */
-static struct pool *open_busy(struct task *t)
-{
-	struct pool *p = open_pool(1, 100);
-
-	task_init(t);
-	cr_assert_eq(pool_push(p, &t->job), 0);
-	sem_wait(&t->started);
-	return p;
-}
-
-/* Lets all of it run, one after the other. */
-static void run_queue(struct pool *p, struct task *busy)
-{
-	unsigned threads;
-	size_t queued;
-
-	sem_post(&busy->go);
-	do {
-		sched_yield();
-		pool_count(p, &threads, &queued);
-	} while (queued);
-	close_pool(p);
-}
-
-Test(pool, lanes_take_turns)
-{
-	struct task busy;
-	struct pool *p = open_busy(&busy);
-
-	for (size_t i = 0; i < 5; i++)
-		queue(p, i, (char)('a' + i), 1000);
-	queue(p, 5, 'A', 0);
-	queue(p, 6, 'B', 0);
-	queue(p, 7, 'x', POOL_LANE_NONE);
-	run_queue(p, &busy);
-	cr_assert_str_eq(order, "aAxbBcde");
-}
-
-Test(pool, who_joins_a_job_takes_it_along_if_that_is_sooner)
-{
-	struct task busy;
-	struct pool *p = open_busy(&busy);
-
-	for (size_t i = 0; i < 5; i++)
-		queue(p, i, (char)('a' + i), 1000);
-	pool_join(p, &jobs[4].job, 0);
-	pool_join(p, &jobs[3].job, 0);
-	pool_join(p, &jobs[1].job, 0); /* it is second where it is, and would be third */
-	pool_join(p, &jobs[4].job, 1000);
-	pool_join(p, &jobs[0].job, 0);
-	run_queue(p, &busy);
-	cr_assert_str_eq(order, "aebdc");
-}
-
-Test(pool, the_first_of_a_lane_may_leave_it)
-{
-	struct task busy;
-	struct pool *p = open_busy(&busy);
-
-	queue(p, 0, 'a', 1);
-	queue(p, 1, 'b', 1);
-	queue(p, 2, 'c', 2);
-	queue(p, 3, 'd', 2);
-	pool_join(p, &jobs[3].job, 3);
-	pool_join(p, &jobs[3].job, 4); /* no sooner */
-	run_queue(p, &busy);
-	cr_assert_str_eq(order, "acdb");
 }
 
 Test(pool, stop_drops_what_is_queued)
