@@ -2,6 +2,7 @@
 /* What nodes hold where the kernel sends no OPEN. */
 #include "base/alloc.h"
 #include "inode_fixture.h"
+#include "mount/inode.h"
 
 static void setup(void)
 {

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "mount/inode.h"
+
 #include "inode_fixture.h"
 
 static void setup(void)
