@@ -73,21 +73,21 @@ static bool caller_holds(const struct park *p)
 
 static void fetch(struct park *p);
 
-/* In the asker's thread. With a payload the park is finished already. Who was sent to look the name
+/* In the asker's thread. One that is outdated is finished already. Who was sent to look the name
  * up again is served what LOOKUP gave it, and who came back to the same node has no name to look
  * up: the node follows the name from now on. */
 static void asked(struct job *j)
 {
 	struct park *p = (struct park *)((char *)j - offsetof(struct park, job));
 	bool keeps = caller_holds(p);
-	enum retry retry = keeps || p->payload ? RETRY_NO : p->retry;
+	enum retry retry = keeps || p->outdated ? RETRY_NO : p->retry;
 	if (retry == RETRY_SAME_NODE) {
 		p->follow = true;
 		fetch(p);
 		return;
 	}
 	keeps = keeps || retry == RETRY_LOOKED_UP;
-	if (p->payload || park_finish(p)) {
+	if (p->outdated || park_finish(p)) {
 		if (keeps)
 			node_reply_attr(p->fs, p->req, p->inode);
 		else
@@ -118,7 +118,7 @@ static bool attr_outdated(struct park *p, struct payload *payload, struct secret
 		node_reply_attr(p->fs, p->req, p->inode);
 		return false;
 	}
-	p->payload = payload_ref(payload);
+	p->outdated = true;
 	ask(p);
 	return true;
 }

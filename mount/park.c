@@ -41,7 +41,6 @@ void park_put(struct park *p)
 	if (p->dent)
 		dent_unref(p->fs->core, p->dent);
 	secret_unref(p->bytes);
-	payload_unref(p->payload);
 	audit_note_free(p->audit);
 	mem_free(p->sub);
 	mem_free(p);

@@ -54,7 +54,7 @@ struct park {
 	off_t off;
 	bool reading, follow;
 	enum retry retry;
-	struct payload *payload; /* the current version, if it is here already; a reference */
+	bool outdated; /* the current version is here already, and another: the park is finished */
 
 	bool stream; /* set before park_arm(): it may wait for hours, so any signal of the caller
 			ends it */
@@ -97,7 +97,7 @@ bool park_cancel_list(struct park *p);
 #define park_of(ptr, member) \
 	((struct park *)(void *)((char *)(ptr)-offsetof(struct park, w.member)))
 
-/* Wakes the thread that sweeps recent bytes. */
+/* Wakes the thread that drops what nodes hold when its time is over. */
 void parks_kick(struct fs *fs);
 
 #endif
