@@ -19,12 +19,14 @@
 #ifndef SFS_BACKENDS_BACKEND_H
 #define SFS_BACKENDS_BACKEND_H
 
+#include "backends/about.h"
+#include "backends/needs.h"
 #include "backends/payload.h"
+#include "base/call.h"
 #include "base/envstore.h"
 #include "base/err.h"
 #include "base/opt.h"
 #include "base/path.h"
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,6 +36,8 @@ struct backend_env {
 	const char *instance;	      /* name of this instance, for messages: "prod" */
 	const struct path_env *paths; /* how to open files */
 	const struct envstore *env;   /* variables taken at mount; may be empty, never NULL */
+	const char *home;	      /* home directory of whoever mounted; NULL = none */
+	const struct runner *runner;  /* runs the commands told by needs(); NULL = cannot */
 	const struct inline_value
 		*inline_values; /* `inline:` only: name/value pairs of the config section */
 	size_t n_inline;
@@ -42,13 +46,6 @@ struct backend_env {
 struct inline_value {
 	const char *name;
 	struct secret *value; /* borrowed */
-};
-
-/* One call: when it must be over, and whether nobody wants it any more. A back end that waits looks
- * at both. */
-struct call {
-	int64_t deadline; /* CLOCK_BOOTTIME ns */
-	const atomic_bool *cancelled;
 };
 
 /* Which secret. `version` NULL = current; otherwise a version id, stage or alias in the provider's
@@ -141,6 +138,20 @@ struct backend_ops {
 	 * after that. Returns early only on an error; the core then calls it again with back-off.
 	 * Absent: TTLs only. */
 	int (*watch)(void *state, int stop_fd, struct watch_sink *sink, struct sfs_err *err);
+	/* Before `open`, in the mount command: files, variables and commands that the source may
+	 * need beside those its options name. Must not block on the network. Absent: none. */
+	int (*needs)(const char *location, const struct opt_values *opts, struct needs *n,
+		struct sfs_err *err);
+	/* Appends members of a JSON object to `ret_json`, with a comma before each but the first:
+	 * "principal", "credentials", "endpoint" and the like, never a credential. Does not block.
+	 */
+	int (*status)(void *state, struct buf *ret_json);
+	/* Does not block. Absent: nothing is shown. */
+	void (*counts)(void *state, struct backend_counts *ret);
+	/* `secretfs check`: says which credentials won and why the others did not, and who we are.
+	 * Listing and reading are tried by the caller. 0, or -errno when it is no use to go on. */
+	int (*check)(
+		void *state, const struct call *call, struct check_sink *sink, struct sfs_err *err);
 };
 
 /* backends/registry.c: */

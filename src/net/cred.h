@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Credential chains: an ordered table of rows, each a place where credentials may come from, run by
+ * one engine that keeps what it got, renews it early, lets one thread renew while the others use
+ * what is still valid, and remembers which row won and why the others did not.
+ *
+ * The first row that is configured wins; one that is configured but fails is an error and no reason
+ * to go on (a typing error must not turn into another identity).
+ */
+#ifndef SFS_NET_CRED_H
+#define SFS_NET_CRED_H
+
+#include "base/buf.h"
+#include "base/call.h"
+#include "base/err.h"
+#include "base/secret.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CRED_FIELDS 4 /* what one set consists of: AWS has an id, a key and a token */
+
+/* One generation: immutable and reference counted, so that id, key and token never mix. */
+struct cred {
+	struct secret *field[CRED_FIELDS]; /* meaning by provider; NULL = absent */
+	int64_t expires;		   /* wall time ns; 0 = never */
+	int64_t obtained;		   /* wall time ns */
+	const char *row;		   /* which row it came from; static */
+	char *source;	 /* for people: "profile dev, role arn:..., by web identity" */
+	char *principal; /* who we are if the source tells; NULL = unknown */
+};
+/* A new set with one reference, the fields taken over on success only; strings copied. NULL = no
+ * memory. */
+struct cred *cred_new(struct secret *const field[CRED_FIELDS], int64_t expires, const char *source,
+	const char *principal);
+struct cred *cred_ref(struct cred *c);
+void cred_unref(struct cred *c);
+
+struct cred_row {
+	const char *name; /* "environment", "web identity" */
+	/* One set, or -ENODATA: not configured here (`err` says what is missing), or another
+	 * -errno: configured and failing. Blocks; called by one thread at a time. */
+	int (*fetch)(void *state, const struct call *call, struct cred **ret, struct sfs_err *err);
+};
+
+struct cred_chain;
+
+struct cred_conf {
+	const char *name;	     /* of the instance, for log lines */
+	const struct cred_row *rows; /* ended by name NULL; valid while the chain lives */
+	void *state;		     /* of the rows; the caller frees it after the chain */
+	int64_t renew_ahead; /* ns before expiry: renew in the background (or at a quarter of the
+				lifetime left, if that is later), with jitter */
+	int64_t block_ahead; /* ns before expiry: callers wait for the renewal */
+	/* Whether what a set was made from has changed since (a file rewritten): it is then fetched
+	 * again at the next cred_get(). NULL = never. Cheap: called once a cred_get(). */
+	bool (*changed)(void *state);
+};
+
+/* Errors: ENOMEM. */
+int cred_chain_new(const struct cred_conf *conf, struct cred_chain **ret, struct sfs_err *err);
+/* Ends a renewal in the background first. NULL is fine. */
+void cred_chain_free(struct cred_chain *c);
+
+/* The set to use now, with a reference. Fetches at the first call, once for all callers at that
+ * moment; a failure goes to all of them and is remembered for a moment (1 s to 30 s, growing) so
+ * that a crowd does not ask a broken source again and again. While a set is valid, failures of its
+ * renewal are logged once and it is served on. Errors: ENOKEY when no row was configured, the
+ * sentence names every row and why not; EKEYEXPIRED when it expired and cannot be renewed; those of
+ * the winning row; ETIMEDOUT, ECANCELED. */
+int cred_get(struct cred_chain *c, const struct call *call, struct cred **ret, struct sfs_err *err);
+/* The provider did not accept `bad`: the next cred_get() fetches anew, unless another set than
+ * `bad` is current already. At most one such renewal each 10 s; false = not done, the set stays. */
+bool cred_reject(struct cred_chain *c, const struct cred *bad);
+/* The clock of the provider minus ours, for comparing expiry; default 0. */
+void cred_skew(struct cred_chain *c, int64_t ns);
+
+/* What happened at the last run: calls `say` once a row in order; `result` is "used", or why it was
+ * not ("not configured: …", "failed: …", "not reached"). */
+void cred_walk(struct cred_chain *c, void (*say)(void *arg, const char *row, const char *result),
+	void *arg);
+/* The current set without fetching, or NULL; with a reference. */
+struct cred *cred_current(struct cred_chain *c);
+
+#endif
