@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/call.h"
 #include "base/err.h"
+#include "base/path.h"
 #include <stddef.h>
 
 struct needs; /* owned by the core */
@@ -17,6 +18,8 @@ struct needs; /* owned by the core */
 /* The caller's environment and home directory (home=, HOME, the passwd entry; NULL = none). */
 const char *needs_getenv(const struct needs *n, const char *name); /* NULL = not set; "" is set */
 const char *needs_home(const struct needs *n);
+/* How to open files that tell what is needed (a profile with a credential_process). */
+const struct path_env *needs_paths(const struct needs *n);
 
 /* Each returns 0, -ENOMEM, or -E2BIG (too many). Strings are copied; duplicates are fine. */
 int needs_env(struct needs *n, const char *pattern); /* as env_matches() */
