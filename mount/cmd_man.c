@@ -162,8 +162,10 @@ static void words_flags(FILE *f)
 static void words_of(FILE *f, const struct opt_row *rows)
 {
 	for (; rows && rows->name; rows++)
-		if (rows->type != OPT_IGNORED)
+		if (rows->type != OPT_IGNORED && rows->type != OPT_VARIABLE)
 			fprintf(f, "%s%s ", rows->name, opt_type_bare(rows->type) ? "" : "=");
+		else if (rows->type == OPT_VARIABLE) /* the name is the user's */
+			fprintf(f, "%.*s ", (int)strlen(rows->name) - 1, rows->name);
 }
 
 static void words_options(FILE *f)

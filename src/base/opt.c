@@ -3,11 +3,13 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/opt_check.h"
 #include "base/text.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define NAME_SHOWN 48  /* longer than any option */
 #define NAMES_MAX  512 /* options compared with an unknown one */
@@ -92,21 +94,46 @@ static struct opt_value *value_of_row(const struct opt_values *vals, const struc
 	return NULL;
 }
 
+/* The same; of a row that takes many names, the value of that name. */
+static struct opt_value *value_of_name(
+	const struct opt_values *vals, const struct opt_row *row, const char *name)
+{
+	if (row->type != OPT_VARIABLE)
+		return value_of_row(vals, row);
+	for (size_t i = 0; i < vals->n; i++)
+		if (vals->v[i].row == row && !strcmp(vals->v[i].name, name))
+			return &vals->v[i];
+	return NULL;
+}
+
+static size_t count_of_row(const struct opt_values *vals, const struct opt_row *row)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < vals->n; i++)
+		n += vals->v[i].row == row;
+	return n;
+}
+
 static void value_clear(struct opt_value *v)
 {
+	mem_free(v->name);
 	mem_free(v->text);
 	mem_free(v->origin);
 }
 
-/* Stores a checked value; the one given before for the row goes. Nothing changes on -ENOMEM. */
-static int store(struct opt_values *vals, const struct opt_row *row, const char *text,
-	const char *origin, int64_t num)
+/* Stores a checked value; the one given before for the name goes. Nothing changes on failure. */
+static int store(struct opt_values *vals, const struct opt_row *row, const char *name,
+	const char *text, const char *origin, int64_t num)
 {
+	bool named = row->type == OPT_VARIABLE;
+	_cleanup_free_ char *name_copy = named ? mem_strdup(name) : NULL;
 	_cleanup_free_ char *text_copy = mem_strdup(text ? text : "");
 	_cleanup_free_ char *origin_copy = mem_strdup(origin);
-	struct opt_value *v = value_of_row(vals, row);
-	if (!text_copy || !origin_copy)
+	struct opt_value *v = value_of_name(vals, row, name);
+	if (!text_copy || !origin_copy || (named && !name_copy))
 		return -ENOMEM;
+	if (named && !v && count_of_row(vals, row) == SFS_VARIABLES_MAX)
+		return -E2BIG;
 	if (v) {
 		value_clear(v);
 	} else {
@@ -116,8 +143,11 @@ static int store(struct opt_values *vals, const struct opt_row *row, const char 
 		vals->v = v;
 		v += vals->n++;
 	}
-	*v = (struct opt_value){
-		.row = row, .text = take(text_copy), .origin = take(origin_copy), .num = num};
+	*v = (struct opt_value){.row = row,
+		.name = take(name_copy),
+		.text = take(text_copy),
+		.origin = take(origin_copy),
+		.num = num};
 	return 0;
 }
 
@@ -128,10 +158,13 @@ int opt_set(struct opt_values *vals, const struct opt_table *const *tables, size
 	const struct opt_row *row = find_row(tables, ntables, name);
 	if (!row)
 		return unknown(tables, ntables, name, origin, err);
-	int r = opt_check(row, text, origin, &num, err);
+	int r = opt_check(row, name, text, origin, &num, err);
 	if (r < 0)
 		return r;
-	r = store(vals, row, text, origin, num);
+	r = store(vals, row, name, text, origin, num);
+	if (r == -E2BIG)
+		return err_set(err, EINVAL, "option %s (%s): at most %d variables can be set",
+			row->name, origin, SFS_VARIABLES_MAX);
 	return r < 0 ? err_set(err, ENOMEM, "option %s (%s): out of memory", row->name, origin) : 0;
 }
 
@@ -140,7 +173,7 @@ int opt_copy(struct opt_values *dst, const struct opt_values *src)
 	struct opt_values copy = {0};
 	for (size_t i = 0; i < src->n; i++) {
 		const struct opt_value *v = &src->v[i];
-		if (store(&copy, v->row, v->text, v->origin, v->num) < 0) {
+		if (store(&copy, v->row, v->name, v->text, v->origin, v->num) < 0) {
 			opt_clear(&copy);
 			return -ENOMEM;
 		}
@@ -159,10 +192,40 @@ void opt_clear(struct opt_values *vals)
 	vals->n = 0;
 }
 
+const char *opt_value_name(const struct opt_value *v)
+{
+	return v->name ? v->name : v->row->name;
+}
+
+const char *opt_variable(const struct opt_value *v)
+{
+	return v->row->type == OPT_VARIABLE ? v->name + strlen(v->row->name) - 1 : NULL;
+}
+
+bool opt_variable_secret(const char *variable)
+{
+	static const char *const ends[] = {"KEY", "TOKEN", "SECRET", "PASSWORD"};
+	size_t len = strlen(variable);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		size_t n = strlen(ends[i]);
+		if (len >= n && !strcasecmp(variable + len - n, ends[i]))
+			return true;
+	}
+	return false;
+}
+
+const char *opt_reference(const struct opt_value *v)
+{
+	const char *variable = opt_variable(v);
+	if (v->row->type == OPT_SECRET || (variable && opt_variable_secret(variable)))
+		return v->text;
+	return NULL;
+}
+
 const struct opt_value *opt_find(const struct opt_values *vals, const char *name)
 {
 	for (size_t i = vals->n; i > 0; i--)
-		if (!strcmp(vals->v[i - 1].row->name, name))
+		if (!strcmp(opt_value_name(&vals->v[i - 1]), name))
 			return &vals->v[i - 1];
 	return NULL;
 }
@@ -184,7 +247,7 @@ static bool number(const struct opt_values *vals, const struct opt_table *t, con
 	const struct opt_row *row = row_of_type(t, name, 1u << type);
 	const struct opt_value *v = value_of_row(vals, row);
 	if (!v)
-		return row->dflt && opt_check(row, row->dflt, "default", ret, NULL) == 0;
+		return row->dflt && opt_check(row, row->name, row->dflt, "default", ret, NULL) == 0;
 	*ret = v->num;
 	return true;
 }

@@ -28,9 +28,11 @@ enum opt_type {
 	OPT_GROUP,    /* group name or number */
 	OPT_MODE,     /* octal permission bits without any write bit, at most 0555 */
 	OPT_PATH, /* absolute path of a file or directory; the holder may open it for the worker */
-	OPT_SECRET,  /* reference to a secret: file:PATH, env:NAME or fd:N; a plain value is refused
-			with a sentence  that tells how to give it and does not repeat it */
-	OPT_IGNORED, /* words of fstab that mean nothing to us; with or without value */
+	OPT_SECRET, /* reference to a secret: file:PATH, env:NAME or fd:N; a plain value is refused
+		       with a sentence  that tells how to give it and does not repeat it */
+	OPT_VARIABLE, /* of a prefix row ("env.*"): a variable for programs; a text, or for a name
+			 that holds a secret (opt_variable_secret()) a reference as OPT_SECRET */
+	OPT_IGNORED,  /* words of fstab that mean nothing to us; with or without value */
 };
 
 /* Whether an option of that type may stand without a value. */
@@ -40,8 +42,8 @@ static inline bool opt_type_bare(enum opt_type type)
 }
 
 struct opt_row {
-	const char *name; /* as in -o name=value; a trailing '*' matches a prefix ("x-systemd.*",
-			     OPT_IGNORED only) */
+	const char *name; /* as in -o name=value; a trailing '*' matches a prefix ("x-systemd.*";
+			     OPT_IGNORED and OPT_VARIABLE only) */
 	enum opt_type type;
 	const char *arg;  /* placeholder in help: "SECONDS"; NULL for flags */
 	const char *dflt; /* default as text, shown in help and used by the getters; NULL = none */
@@ -58,13 +60,14 @@ struct opt_table {
 
 struct opt_value {
 	const struct opt_row *row;
+	char *name;   /* as given, of an OPT_VARIABLE; else NULL: see opt_value_name() */
 	char *text;   /* "" for a flag given alone */
 	char *origin; /* "-o", "/etc/secretfs/x.conf:12" */
 	int64_t num; /* private: what the typed getters return; users and groups are looked up once,
 			when accepted */
 };
 
-/* An ordered set of accepted values; the last one given for a row wins. Zero-initialise;
+/* An ordered set of accepted values; the last one given for a name wins. Zero-initialise;
  * opt_clear() at the end. */
 struct opt_values {
 	struct opt_value *v;
@@ -87,6 +90,15 @@ int opt_parse(struct opt_values *vals, const struct opt_table *const *tables, si
 
 int opt_copy(struct opt_values *dst, const struct opt_values *src);
 void opt_clear(struct opt_values *vals);
+
+/* The name under which a value was given. */
+const char *opt_value_name(const struct opt_value *v);
+/* The name of the variable that an OPT_VARIABLE sets; NULL for any other value. */
+const char *opt_variable(const struct opt_value *v);
+/* Whether a variable of that name holds a secret: it ends in KEY, TOKEN, SECRET or PASSWORD. */
+bool opt_variable_secret(const char *variable);
+/* The reference of base/ref.h that the value is; NULL if it is none. */
+const char *opt_reference(const struct opt_value *v);
 
 /* The value given for `name`, else NULL. Valid until `vals` changes. */
 const struct opt_value *opt_find(const struct opt_values *vals, const char *name);

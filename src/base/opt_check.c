@@ -13,6 +13,7 @@
 #include <strings.h>
 
 #define ID_MAX	       (UINT32_MAX - 1) /* (uid_t)-1 means "no change" to chown(2) */
+#define VARIABLE_MAX   64		/* bytes of a variable's name */
 #define NSS_BUFFER     1024
 #define NSS_BUFFER_MAX (1024 * 1024) /* a group with very many members */
 
@@ -243,8 +244,33 @@ static int check_secret(
 		err);
 }
 
-int opt_check(const struct opt_row *row, const char *text, const char *origin, int64_t *ret_num,
-	struct sfs_err *err)
+/* The part of `name` for which the '*' of the row's stands. */
+static const char *behind_prefix(const struct opt_row *row, const char *name)
+{
+	return name + strlen(row->name) - 1;
+}
+
+static int check_variable(const struct opt_row *row, const char *name, const char *text,
+	const char *origin, struct sfs_err *err)
+{
+	const char *variable = behind_prefix(row, name);
+	const struct opt_row as_given = {.name = name, .type = OPT_SECRET};
+	if (!variable_name(variable) || strlen(variable) > VARIABLE_MAX)
+		return refuse(row, origin,
+			"the name of an environment variable goes there: letters, digits and _, "
+			"not starting with a digit, at most 64 bytes",
+			err);
+	if (opt_variable_secret(variable))
+		return check_secret(&as_given, text, origin, err);
+	for (const char *s = text; *s; s++)
+		if ((unsigned char)*s < 0x20 && *s != '\t')
+			return refuse(&as_given, origin,
+				"there is a control character in the value", err);
+	return 0;
+}
+
+int opt_check(const struct opt_row *row, const char *name, const char *text, const char *origin,
+	int64_t *ret_num, struct sfs_err *err)
 {
 	int64_t num = row->type == OPT_FLAG || row->type == OPT_GLOBS;
 	int r = 0;
@@ -281,6 +307,9 @@ int opt_check(const struct opt_row *row, const char *text, const char *origin, i
 		break;
 	case OPT_SECRET:
 		r = check_secret(row, text, origin, err);
+		break;
+	case OPT_VARIABLE:
+		r = check_variable(row, name, text, origin, err);
 		break;
 	}
 	if (r == 0)

@@ -16,6 +16,17 @@ static const char *placeholder(const struct opt_row *row)
 	return row->type == OPT_CHOICE ? row->choices : "VALUE";
 }
 
+/* What stands for the '*' of a row that takes many names. */
+static const char *any_name(const struct opt_row *row)
+{
+	return row->type == OPT_VARIABLE ? "NAME" : "";
+}
+
+static int name_length(const struct opt_row *row)
+{
+	return (int)strlen(row->name) - (row->type == OPT_VARIABLE);
+}
+
 /* The choices where the placeholder does not already show them. */
 static const char *listed_choices(const struct opt_row *row)
 {
@@ -65,8 +76,8 @@ static void help_row(FILE *f, const struct opt_row *row)
 {
 	const char *arg = placeholder(row), *choices = listed_choices(row);
 	bool bare = row->type == OPT_GLOBS;
-	int column = fprintf(f, "  %s%s%s%s%s", row->name, bare ? "[" : "", arg ? "=" : "",
-		arg ? arg : "", bare ? "]" : "");
+	int column = fprintf(f, "  %.*s%s%s%s%s%s", name_length(row), row->name, any_name(row),
+		bare ? "[" : "", arg ? "=" : "", arg ? arg : "", bare ? "]" : "");
 	if (column + 2 > TEXT_COLUMN) {
 		fputc('\n', f);
 		column = 0;
@@ -108,27 +119,39 @@ static void man_char(FILE *f, char c, bool line_start)
 	fputc(c, f);
 }
 
-static void man_text(FILE *f, const char *s)
+static void man_part(FILE *f, const char *s, size_t len)
 {
 	bool start = true;
-	for (; *s; s++) {
+	for (; len; s++, len--) {
 		man_char(f, *s, start);
 		start = *s == '\n';
 	}
 }
 
-static void man_bold(FILE *f, const char *s)
+static void man_text(FILE *f, const char *s)
+{
+	man_part(f, s, strlen(s));
+}
+
+static void man_bold_part(FILE *f, const char *s, size_t len)
 {
 	fputs("\\fB", f);
-	man_text(f, s);
+	man_part(f, s, len);
 	fputs("\\fR", f);
+}
+
+static void man_bold(FILE *f, const char *s)
+{
+	man_bold_part(f, s, strlen(s));
 }
 
 static void man_row(FILE *f, const struct opt_row *row)
 {
 	const char *arg = placeholder(row), *choices = listed_choices(row);
 	fputs(".TP\n", f);
-	man_bold(f, row->name);
+	man_bold_part(f, row->name, (size_t)name_length(row));
+	if (row->type == OPT_VARIABLE)
+		fprintf(f, "\\fI%s\\fR", any_name(row));
 	if (arg) {
 		fprintf(f, "%s=\\fI", row->type == OPT_GLOBS ? "[" : "");
 		man_text(f, arg);

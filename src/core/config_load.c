@@ -300,7 +300,7 @@ static int distribute(const struct opt_values *all, const struct opt_table *cons
 		for (size_t t = 0; t < n && r == 0; t++)
 			if (table_has(tables[t], v->row) && v->row->type != OPT_IGNORED)
 				r = opt_set(
-					sets[t], &tables[t], 1, v->row->name, text, v->origin, err);
+					sets[t], &tables[t], 1, opt_value_name(v), text, v->origin, err);
 	}
 	return r;
 }

@@ -94,7 +94,7 @@ static void add_option_paths(struct list *l, const struct opt_values *vals)
 		const struct opt_value *v = &vals->v[i];
 		if (v->row->type == OPT_PATH)
 			add_path(l, v->text);
-		else if (v->row->type == OPT_SECRET && !strncmp(v->text, "file:", 5))
+		else if (opt_reference(v) && !strncmp(v->text, "file:", 5))
 			add_path(l, v->text + 5);
 	}
 }
@@ -133,7 +133,7 @@ static void add_patterns(struct list *l, const char *text)
 static void add_option_env(struct list *l, const struct opt_values *vals)
 {
 	for (size_t i = 0; i < vals->n; i++)
-		if (vals->v[i].row->type == OPT_SECRET && !strncmp(vals->v[i].text, "env:", 4))
+		if (opt_reference(&vals->v[i]) && !strncmp(vals->v[i].text, "env:", 4))
 			list_add_own(l, mem_strdup(vals->v[i].text + 4));
 }
 
@@ -164,11 +164,11 @@ static void add_line(struct buf *out, const char *name, const char *value, const
 static void add_value(struct buf *out, const struct opt_value *v)
 {
 	const char *text = v->text;
-	if (v->row->type == OPT_SECRET)
+	if (opt_reference(v))
 		text = "(a reference that is not shown)";
 	else if (opt_type_bare(v->row->type) && !*text)
 		text = "yes";
-	add_line(out, v->row->name, text, v->origin);
+	add_line(out, opt_value_name(v), text, v->origin);
 }
 
 static void add_values(struct buf *out, const struct opt_values *vals)

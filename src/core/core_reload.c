@@ -36,7 +36,7 @@ static bool same_options(const struct opt_values *a, const struct opt_values *b)
 	if (a->n != b->n)
 		return false;
 	for (size_t i = 0; i < a->n; i++) {
-		const struct opt_value *v = opt_find(b, a->v[i].row->name);
+		const struct opt_value *v = opt_find(b, opt_value_name(&a->v[i]));
 		if (!v || strcmp(v->text, a->v[i].text) != 0)
 			return false;
 	}

@@ -2,6 +2,7 @@
 /* The input is a string of -o options. Users and groups are left out: they would ask the machine's
  * user data base. */
 #include "base/opt.h"
+#include "base/ref.h"
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ static const struct opt_row rows[] = {
 	{"cacert", OPT_PATH, "FILE", NULL, NULL, "Path."},
 	{"token", OPT_SECRET, "REF", NULL, NULL, "Reference."},
 	{"filter", OPT_STRING, "TEXT", NULL, NULL, "Text."},
+	{"env.*", OPT_VARIABLE, "VALUE", NULL, NULL, "Variable."},
 	{"x-systemd.*", OPT_IGNORED, NULL, NULL, NULL, ""},
 	{0},
 };
@@ -49,6 +51,19 @@ static void check_values(const struct opt_values *v)
 	const char *globs = NULL;
 	enum opt_globs kind = opt_globs(v, &table, "hydrate", &globs);
 	require((kind == OPT_GLOBS_SOME) == (globs != NULL) && (!globs || *globs));
+}
+
+/* A variable has a name a shell would take, and a secret one no value but a reference. */
+static void check_variables(const struct opt_values *v)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		const char *name = opt_variable(&v->v[i]);
+		if (!name)
+			continue;
+		require(*name && !strpbrk(name, "=*. ") && (*name < '0' || *name > '9'));
+		require(!opt_variable_secret(name) || ref_is(opt_reference(&v->v[i])));
+		require(opt_find(v, opt_value_name(&v->v[i])) == &v->v[i]);
+	}
 }
 
 /* The filter, quoted, gives the same value again. */
@@ -83,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	if (opt_parse(&v, tables, 1, text, "-o", &err) == 0) {
 		check_values(&v);
+		check_variables(&v);
 		check_round_trip(&v);
 	} else {
 		require(v.n == 0 && err.code > 0 && err.msg[0]);

@@ -38,6 +38,7 @@ static const struct opt_row file_rows[] = {
 		".pem file with 'trusted' CAs; \"quoted\" C:\\x ~ ^ `"},
 	{"token", OPT_SECRET, "REF", NULL, NULL, "The token."},
 	{"filter", OPT_STRING, "FILTER", NULL, NULL, "The provider's own filter."},
+	{"env.*", OPT_VARIABLE, "VALUE", NULL, NULL, "Set the variable NAME."},
 	{"ttl", OPT_STRING, NULL, NULL, NULL, "Hidden behind the row of the first table."},
 	{0},
 };
@@ -290,6 +291,77 @@ Test(opt, words_of_fstab_are_accepted)
 	cr_assert_not_null(strstr(err.msg, "did you mean nofail?"));
 }
 
+Test(opt, a_row_may_take_many_names_each_with_its_value)
+{
+	_cleanup_(opt_clear) struct opt_values v = {0}, copy = {0};
+	cr_assert_eq(parse(&v, "env.AWS_PROFILE=dev,env.Lang=C,env.AWS_PROFILE=prod,env.E="), 0,
+		"%s", err.msg);
+	cr_assert_eq(v.n, 3, "the last one given for a name wins");
+	cr_assert_eq(opt_copy(&copy, &v), 0);
+	opt_clear(&v);
+	const struct opt_value *p = opt_find(&copy, "env.AWS_PROFILE");
+	cr_assert_str_eq(p->text, "prod");
+	cr_assert_str_eq(opt_value_name(p), "env.AWS_PROFILE");
+	cr_assert_str_eq(opt_variable(p), "AWS_PROFILE");
+	cr_assert_null(opt_reference(p));
+	cr_assert_str_eq(opt_find(&copy, "env.Lang")->text, "C");
+	cr_assert_str_eq(opt_find(&copy, "env.E")->text, "");
+	cr_assert_null(opt_find(&copy, "env.*"));
+	cr_assert_null(opt_find(&copy, "env.LANG"));
+}
+
+Test(opt, what_is_no_variable_is_refused)
+{
+	static const char *const bad[] = {"env.", "env.1A", "env.A-B", "env.A B", "env.*",
+		"env.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+	_cleanup_(opt_clear) struct opt_values v = {0};
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		cr_assert_eq(set(&v, bad[i], CANARY), -EINVAL, "%s", bad[i]);
+		cr_assert_not_null(strstr(err.msg, "option env.*"), "%s", err.msg);
+		cr_assert_null(strstr(err.msg, CANARY), "%s", err.msg);
+	}
+	cr_assert_eq(set(&v, "env.A", NULL), -EINVAL);
+	cr_assert_eq(set(&v, "env.A", CANARY "\n"), -EINVAL);
+	cr_assert_null(strstr(err.msg, CANARY), "%s", err.msg);
+	cr_assert_eq(v.n, 0);
+}
+
+Test(opt, variables_that_hold_secrets_take_references)
+{
+	static const char *const secrets[] = {
+		"env.API_KEY", "env.apikey", "env.TOKEN", "env.A_SECRET", "env.DB_PASSWORD"};
+	static const char *const plain[] = {"env.KEY_ID", "env.TOKEN_FILE", "env.PASSWORDS"};
+	_cleanup_(opt_clear) struct opt_values v = {0};
+	for (size_t i = 0; i < COUNT(secrets); i++) {
+		cr_assert_eq(set(&v, secrets[i], CANARY), -EINVAL, "%s", secrets[i]);
+		cr_assert_not_null(strstr(err.msg, secrets[i]), "%s", err.msg);
+		cr_assert_not_null(strstr(err.msg, "file:/PATH"), "%s", err.msg);
+		cr_assert_null(strstr(err.msg, CANARY), "%s", err.msg);
+		cr_assert_eq(set(&v, secrets[i], "fd:3"), 0, "%s", err.msg);
+		cr_assert_str_eq(opt_reference(opt_find(&v, secrets[i])), "fd:3");
+	}
+	for (size_t i = 0; i < COUNT(plain); i++) {
+		cr_assert_eq(set(&v, plain[i], "fd:3"), 0, "%s", err.msg);
+		cr_assert_null(opt_reference(opt_find(&v, plain[i])), "a text like any other");
+	}
+	cr_assert_eq(set(&v, "token", "env:X"), 0);
+	cr_assert_str_eq(opt_reference(opt_find(&v, "token")), "env:X");
+	cr_assert_null(opt_variable(opt_find(&v, "token")));
+}
+
+Test(opt, variables_are_not_without_number)
+{
+	_cleanup_(opt_clear) struct opt_values v = {0};
+	char name[32];
+	for (int i = 0; i < SFS_VARIABLES_MAX; i++) {
+		snprintf(name, sizeof(name), "env.V%d", i);
+		cr_assert_eq(set(&v, name, "x"), 0, "%s", err.msg);
+	}
+	cr_assert_eq(set(&v, "env.MORE", "x"), -EINVAL);
+	cr_assert_eq(set(&v, "env.V0", "y"), 0, "one that is there can be changed");
+	cr_assert_eq(v.n, SFS_VARIABLES_MAX);
+}
+
 Test(opt, the_first_table_that_has_the_name_is_meant)
 {
 	_cleanup_(opt_clear) struct opt_values v = {0};
@@ -478,7 +550,8 @@ Test(help, fits_80_columns_and_shows_every_row)
 		}
 		for (const struct opt_row *row = tables[i]->rows; row->name; row++) {
 			char want[64];
-			snprintf(want, sizeof(want), "\n  %s", row->name);
+			snprintf(want, sizeof(want), "\n  %.*s", (int)strcspn(row->name, "*"),
+				row->name);
 			cr_assert_eq(strstr(text, want) != NULL, row->type != OPT_IGNORED, "%s",
 				row->name);
 		}
@@ -497,6 +570,7 @@ Test(help, exact)
 		{"kind", OPT_CHOICE, "KIND", NULL, "a|b", "Plain."},
 		{"lazy", OPT_FLAG, NULL, NULL, NULL, "Fetch at open."},
 		{"hydrate", OPT_GLOBS, "GLOB", NULL, NULL, "Fetch at mount."},
+		{"env.*", OPT_VARIABLE, "VALUE", NULL, NULL, "Set it."},
 		{"nofail", OPT_IGNORED, NULL, NULL, NULL, ""},
 		{0},
 	};
@@ -511,7 +585,8 @@ Test(help, exact)
 		"  format=auto|json        Plain. Default: auto.\n"
 		"  kind=KIND               Plain. One of a, b.\n"
 		"  lazy                    Fetch at open.\n"
-		"  hydrate[=GLOB]          Fetch at mount.\n");
+		"  hydrate[=GLOB]          Fetch at mount.\n"
+		"  env.NAME=VALUE          Set it.\n");
 	free(text);
 }
 
@@ -523,6 +598,8 @@ Test(help, man_escapes_what_troff_would_take)
 			".TP\n\\fBformat\\fR=\\fIFORMAT\\fR\nHow the file is read.\n"
 			"One of \\fBauto|dotenv|json|mlrun\\-list\\fR.\nDefault: \\fBauto\\fR.\n"),
 		"%s", text);
+	cr_assert_not_null(
+		strstr(text, ".TP\n\\fBenv.\\fR\\fINAME\\fR=\\fIVALUE\\fR\nSet the"), "%s", text);
 	cr_assert_not_null(strstr(text, "\n\\&.pem file with \\(aqtrusted\\(aq CAs; "
 					"\\(dqquoted\\(dq C:\\ex \\(ti \\(ha \\(ga\n"),
 		"%s", text);
