@@ -30,7 +30,8 @@ struct run {
 	struct holder_mount *m;
 	struct holder_server *server;
 	struct helpers *helpers; /* NULL = not started */
-	int sock, sig_fd;	 /* owned; sock -1 after the worker closed its end */
+	int sock, sig_fd;	 /* owned; the server's thread writes to sock until it is joined */
+	bool hung_up;		 /* the worker closed its end of sock */
 	int log_fd;		 /* borrowed */
 	pid_t worker;		 /* 0 = none or gone */
 	bool gone;
@@ -158,10 +159,8 @@ static void on_message(struct run *r)
 	struct hold_msg m;
 	int fd = -1;
 	int got = hold_recv(r->sock, &m, &fd);
-	if (got == 0) {
-		close(r->sock);
-		r->sock = -1; /* it ends, or serves without help: SIGCHLD tells */
-	}
+	if (got == 0) /* it ends, or serves without help: SIGCHLD tells */
+		r->hung_up = true;
 	if (got <= 0)
 		return;
 	if (fd >= 0)
@@ -238,7 +237,7 @@ static void wait_once(struct run *r)
 	enum { SIGNALS, WORKER, CALLER, HELPERS, N };
 	struct pollfd p[N] = {
 		[SIGNALS] = {.fd = r->sig_fd, .events = POLLIN},
-		[WORKER] = {.fd = r->sock, .events = POLLIN},
+		[WORKER] = {.fd = r->hung_up ? -1 : r->sock, .events = POLLIN},
 		[CALLER] = {.fd = r->stopping ? -1 : r->o->ready_fd},
 		[HELPERS] = helpers_poll(r->helpers),
 	};
@@ -263,7 +262,7 @@ static void wait_once(struct run *r)
 static void drain(struct run *r)
 {
 	struct pollfd p = {.fd = r->sock, .events = POLLIN};
-	while (r->sock >= 0 && poll(&p, 1, 0) == 1)
+	while (!r->hung_up && r->sock >= 0 && poll(&p, 1, 0) == 1)
 		on_message(r);
 }
 

@@ -182,7 +182,7 @@ static struct instance *in;
 static struct sfs_err err;
 static struct {
 	atomic_uint listed, failed, changed, all;
-	size_t n;
+	atomic_size_t n;
 } news;
 
 static inline void on_listed(
