@@ -34,7 +34,12 @@ struct cred {
 struct cred *cred_new(struct secret *const field[CRED_FIELDS], int64_t expires, const char *source,
 	const char *principal);
 struct cred *cred_ref(struct cred *c);
+/* Wipes and frees at the last reference. NULL is fine. */
 void cred_unref(struct cred *c);
+static inline void cred_unref_p(struct cred **c)
+{
+	cred_unref(*c);
+}
 
 struct cred_row {
 	const char *name; /* "environment", "web identity" */
