@@ -230,6 +230,12 @@ const struct opt_value *opt_find(const struct opt_values *vals, const char *name
 	return NULL;
 }
 
+int64_t opt_find_number(const struct opt_values *vals, const char *name, int64_t fallback)
+{
+	const struct opt_value *v = opt_find(vals, name);
+	return v ? v->num : fallback;
+}
+
 static const struct opt_row *row_of_type(
 	const struct opt_table *t, const char *name, unsigned types)
 {

@@ -102,6 +102,9 @@ const char *opt_reference(const struct opt_value *v);
 
 /* The value given for `name`, else NULL. Valid until `vals` changes. */
 const struct opt_value *opt_find(const struct opt_values *vals, const char *name);
+/* The number a value stands for (0 or 1 of a flag, seconds, bytes), else `fallback`: for a row that
+ * several tables have, where a getter that wants the table cannot know which. */
+int64_t opt_find_number(const struct opt_values *vals, const char *name, int64_t fallback);
 /* Typed getters: the value given, else the row's default, else the stated fallback. `t` is the
  * table of the row. Calling one with a name that the table does not have, or of another type,
  * aborts (a programming error). */
