@@ -23,8 +23,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Once, before the first thread of the process: the allocators of libcurl and OpenSSL wipe what
- * they free, OpenSSL gets a secure heap of its own (R4, R5). ENOMEM. */
+/* Once, after secret_init() and before the first thread and the first use of OpenSSL in the
+ * process: libcurl and nghttp2 live in the secret arena (or, when that is full, in memory that is
+ * wiped when freed), OpenSSL wipes what it frees and gets a secure heap of its own (R4, R5), and
+ * variables that these libraries read are removed from the environment (R18). A second call does
+ * nothing. Errors: ENOMEM, EOPNOTSUPP (a libcurl without OpenSSL), EALREADY (OpenSSL was used
+ * before). */
 int http_init(struct sfs_err *err);
 
 struct http;
@@ -39,15 +43,22 @@ struct http_conf {
 	double rate;		/* requests a second, as a bucket of that size; 0 = no limit */
 };
 
-/* Copies what it keeps. Trust files are read at the first request and again when they change: the
- * pool and its TLS sessions are then dropped (R44). Errors: EINVAL (proxy), ENOMEM, EAGAIN. */
+/* Copies what it keeps, `paths` excepted, which stays valid. Trust files are read at the first
+ * request and again when they change: the pool and its TLS sessions are then dropped (R44). Errors:
+ * EINVAL (proxy, no http_init()), ENOMEM. */
 int http_new(const struct http_conf *conf, struct http **ret, struct sfs_err *err);
 /* After the last http_do() has returned. NULL is fine. */
 void http_free(struct http *h);
+/* Path of the certificates that are trusted, for status; valid while `h` lives. */
+const char *http_trusted(const struct http *h);
 
-/* Whether a URL may be asked: https, or http to loopback, a link-local metadata address, or with
- * `insecure`; no user, no fragment, no control or blank, no odd spelling of an address (0x7f000001,
- * 127.1). Errors: EINVAL with what is wrong; the URL itself is escaped in the sentence. */
+/* Whether a URL may be asked: https, or http to loopback, the metadata service of a cloud, or with
+ * `insecure`; no user, no fragment, no control, blank or other byte that must be escaped, no odd
+ * spelling of an address (0x7f000001, 127.1). Errors: EINVAL with what is wrong; of the URL the
+ * sentence shows scheme, host and port at most.
+ *
+ * A name that resolves to loopback, link-local or multicast addresses is not connected to
+ * (EHOSTUNREACH) unless it is `localhost` or below it, or the metadata service's, or `insecure`. */
 int http_url_check(const char *url, bool insecure, struct sfs_err *err);
 /* Host of a URL as it stands in the Host header: lower case, brackets kept, port only if it is not
  * that of the scheme. EINVAL, ENOMEM. */
@@ -69,9 +80,9 @@ struct http_reply {
 	int64_t sent, received; /* wall time ns, between which the server made its Date */
 	unsigned attempts;
 };
-#define HTTP_REPLY_INIT                                                       \
-	{                                                                     \
-		.body = BUF_SECRET_INIT(0), .headers = BUF_SECRET_INIT(65536) \
+#define HTTP_REPLY_INIT                                                                      \
+	{                                                                                    \
+		.body = BUF_SECRET_INIT(0), .headers = BUF_SECRET_INIT(SFS_HTTP_HEADERS_MAX) \
 	}
 /* Copies the value of the first header of that (lower case) name; false if there is none or it does
  * not fit. `out` is untouched then. */
@@ -86,7 +97,7 @@ enum http_verdict {
 	HTTP_TRANSIENT, /* fault of the service: again after a pause */
 	HTTP_THROTTLE,	/* too many requests: again after the pause it asks for, or ours */
 	HTTP_RESEND,	/* again at once, because the next attempt is another one (new signature,
-			   new credentials); at most once a request */
+			   new credentials); at most once a request, beyond its attempts */
 };
 
 enum http_flags {
@@ -102,7 +113,7 @@ struct http_request {
 	size_t body_len;
 	size_t cap; /* bytes of body that are accepted; above: EFBIG */
 	unsigned flags;
-	unsigned attempts;	 /* at most; 0 = 3 */
+	unsigned attempts;	 /* at most, HTTP_RESEND not counted; 0 = 3 */
 	int64_t connect_timeout; /* ns; 0 = 3 s */
 	int64_t attempt_timeout; /* ns for one attempt; 0 = until the call's deadline */
 	/* Adds the headers; called before each attempt (0-based), at the moment of sending, in the
@@ -119,8 +130,14 @@ struct http_request {
  * is that of design section 4: EHOSTUNREACH (DNS, refused, reset; also while the breaker is open,
  * with the last failure's sentence), ETIMEDOUT, EPROTO (TLS with the reason, redirect with the host
  * it names), EFBIG (over the cap), EBADMSG (cut, malformed), ECANCELED, EBUSY (rate limit, queue
- * full), EINVAL (URL, header), ENOMEM. Transport failures are retried like HTTP_TRANSIENT. `ret` is
- * cleared first; its body's max is set to the cap. */
+ * full, a pause the server asked for), EINVAL (URL, header), ENOMEM. What could not connect, timed
+ * out or was cut is retried like HTTP_TRANSIENT; TLS, caps and redirects are final.
+ *
+ * Pauses: full jitter (R56), or what Retry-After asks for up to 60 s, or x-amz-retry-after (ms) if
+ * that is longer than ours by at most 5 s. One that does not fit into the deadline is not waited
+ * for: the answer is returned at once. Requests that come before the moment a Retry-After named
+ * wait for it too, or fail with EBUSY (R58). `ret` is cleared first; its body's max is set to the
+ * cap. */
 int http_do(struct http *h, const struct call *call, const struct http_request *rq,
 	struct http_reply *ret, struct sfs_err *err);
 
@@ -142,12 +159,17 @@ struct http_attempt {
 	const struct http_headers *headers;
 	const void *body;
 	size_t body_len, cap;
-	int64_t deadline; /* CLOCK_BOOTTIME ns */
+	unsigned flags;		 /* enum http_flags */
+	int64_t connect_timeout; /* ns */
+	int64_t deadline;	 /* of this attempt; CLOCK_BOOTTIME ns */
 };
 struct http_transport {
-	/* One attempt: fills status, headers and body, or -errno with a sentence. */
+	/* One attempt: fills status, headers, body, sent and received, or -errno with a sentence.
+	 */
 	int (*perform)(void *arg, const struct http_attempt *a, const struct call *call,
 		struct http_reply *ret, struct sfs_err *err);
+	/* Instead of waiting between attempts (a fake clock may be moved here); NULL = waits. */
+	void (*pause)(void *arg, int64_t ns);
 	void *arg;
 };
 /* Tests: every `struct http` made from now on sends through this instead of libcurl; NULL = libcurl
