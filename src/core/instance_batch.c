@@ -143,6 +143,7 @@ int batch_start(void *arg, struct flight *const *v, size_t n, struct sfs_err *er
 		return err_set(err, ENOMEM, "%s: out of memory", in->conf.name);
 	j->job.run = batch_run;
 	j->job.drop = batch_drop;
+	j->job.lane = POOL_LANE_NONE;
 	j->in = in;
 	for (size_t i = 0; i < n; i++)
 		j->flights[j->n++] = v[i];

@@ -11,12 +11,6 @@
 #define ROOM_TRIES   4
 #define ROOM_WAIT_NS (25 * NSEC_PER_MSEC)
 
-struct get_job {
-	struct job job;
-	struct instance *in;
-	struct flight *flight;
-};
-
 static int call_get(
 	struct instance *in, struct flight *f, struct payload **ret, struct sfs_err *err)
 {
@@ -91,20 +85,18 @@ void get_one(struct instance *in, struct flight *f)
 
 static void get_run(struct job *job)
 {
-	struct get_job *j = (struct get_job *)job;
+	struct flight *f = flight_of_job(job);
 
-	get_one(j->in, j->flight);
-	mem_free(j);
+	get_one(flight_arg(f), f);
 }
 
 static void get_drop(struct job *job)
 {
-	struct get_job *j = (struct get_job *)job;
+	struct flight *f = flight_of_job(job);
 	struct sfs_err err;
 
 	err_set(&err, ENODEV, "this source was closed");
-	get_end(j->in, j->flight, NULL, &err);
-	mem_free(j);
+	get_end(flight_arg(f), f, NULL, &err);
 }
 
 int get_refused(struct instance *in, int r, struct sfs_err *err)
@@ -120,20 +112,22 @@ int get_refused(struct instance *in, int r, struct sfs_err *err)
 static int get_start(void *arg, struct flight *f, struct sfs_err *err)
 {
 	struct instance *in = arg;
-	struct get_job *j = mem_calloc(1, sizeof(*j));
+	struct job *j = flight_job(f);
 	int r;
 
-	if (!j)
-		return err_set(err, ENOMEM, "%s: out of memory", in->conf.name);
-	j->job.run = get_run;
-	j->job.drop = get_drop;
-	j->in = in;
-	j->flight = f;
-	r = pool_push(in->gets, &j->job);
-	if (r == 0)
-		return 0;
-	mem_free(j);
-	return get_refused(in, r, err);
+	j->run = get_run;
+	j->drop = get_drop;
+	r = pool_push(in->gets, j);
+	return r < 0 ? get_refused(in, r, err) : 0;
 }
 
-const struct source_ops instance_source_ops = {.start = get_start, .start_batch = batch_start};
+/* A batch is not in a lane of its readers: batches are few. */
+static void get_join(void *arg, struct flight *f, uint32_t lane)
+{
+	struct instance *in = arg;
+
+	pool_join(in->gets, flight_job(f), lane);
+}
+
+const struct source_ops instance_source_ops = {
+	.start = get_start, .start_batch = batch_start, .join = get_join};

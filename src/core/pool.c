@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
+#include <utlist.h>
 
 #define POOL_STACK ((size_t)256 * 1024)
 #define POOL_NAME  16 /* of the kernel's thread names */
@@ -17,15 +18,18 @@ struct worker {
 	struct pool *pool;
 	pthread_t thread;
 	bool ended;
+	bool busy; /* with a job of `lane` */
+	uint32_t lane;
 };
 
 struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work;  /* a job, or stopping */
 	pthread_cond_t ended; /* a thread */
-	struct job *head, **tail;
+	struct job *lanes;    /* the first job of each lane that has one; the next turn first */
 	size_t queued, max_queue;
 	unsigned n, alive, idle, max;
+	unsigned share; /* of the threads, for one lane */
 	bool stopping;
 	char name[POOL_NAME];
 	struct worker workers[];
@@ -44,30 +48,91 @@ int pool_new(const char *name, unsigned max_threads, size_t max_queue, struct po
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&p->ended, &attr);
 	pthread_condattr_destroy(&attr);
-	p->tail = &p->head;
 	p->max = max_threads;
+	p->share = POOL_SHARE(max_threads);
 	p->max_queue = max_queue;
 	snprintf(p->name, sizeof(p->name), "%s", name);
 	*ret = p;
 	return 0;
 }
 
-/* The next job, or NULL to end. */
-static struct job *next_job(struct pool *p)
+/* --- lanes --- */
+
+static struct job *lane_first(const struct pool *p, uint32_t lane)
 {
 	struct job *j;
 
-	while (!p->head && !p->stopping) {
+	DL_FOREACH2(p->lanes, j, lane_next)
+	if (j->lane == lane)
+		return j;
+	return NULL;
+}
+
+static void lane_append(struct pool *p, struct job *j)
+{
+	struct job *first = lane_first(p, j->lane);
+
+	j->place = first ? first->prev->place + 1 : 0; /* utlist: prev of the first is the last */
+	j->queued = true;
+	if (first) {
+		DL_APPEND(first, j);
+		return;
+	}
+	DL_APPEND(first, j); /* alone */
+	DL_APPEND2(p->lanes, j, lane_prev, lane_next);
+}
+
+/* `again`: the lane goes to the end of the turns. */
+static void lane_remove(struct pool *p, struct job *j, bool again)
+{
+	struct job *first = lane_first(p, j->lane), *old = first;
+
+	DL_DELETE(first, j);
+	j->queued = false;
+	if (old != j)
+		return;
+	if (first && !again) {
+		DL_PREPEND_ELEM2(p->lanes, old, first, lane_prev, lane_next);
+	} else if (first) {
+		DL_APPEND2(p->lanes, first, lane_prev, lane_next);
+	}
+	DL_DELETE2(p->lanes, old, lane_prev, lane_next);
+}
+
+static bool may_run(const struct pool *p, uint32_t lane)
+{
+	unsigned running = 0;
+
+	for (unsigned i = 0; i < p->n; i++)
+		running += p->workers[i].busy && p->workers[i].lane == lane;
+	return running < p->share;
+}
+
+/* The job whose turn it is, or NULL. Every event that makes one of them the first that may run
+ * wakes a thread or is in one: a push, a join, the end of a job. */
+static struct job *turn(const struct pool *p)
+{
+	struct job *j;
+
+	DL_FOREACH2(p->lanes, j, lane_next)
+	if (may_run(p, j->lane))
+		return j;
+	return NULL;
+}
+
+/* The next job, or NULL to end. */
+static struct job *next_job(struct pool *p)
+{
+	struct job *j = NULL;
+
+	while (!p->stopping && !(j = turn(p))) {
 		p->idle++;
 		pthread_cond_wait(&p->work, &p->lock);
 		p->idle--;
 	}
 	if (p->stopping)
 		return NULL;
-	j = p->head;
-	p->head = j->next;
-	if (!p->head)
-		p->tail = &p->head;
+	lane_remove(p, j, true);
 	p->queued--;
 	return j;
 }
@@ -81,9 +146,12 @@ static void *worker_main(void *arg)
 	pthread_setname_np(pthread_self(), p->name);
 	pthread_mutex_lock(&p->lock);
 	while ((j = next_job(p))) {
+		w->busy = true;
+		w->lane = j->lane;
 		pthread_mutex_unlock(&p->lock);
 		j->run(j);
 		pthread_mutex_lock(&p->lock);
+		w->busy = false;
 	}
 	w->ended = true;
 	p->alive--;
@@ -112,7 +180,8 @@ static int check_push(struct pool *p)
 		return -ESHUTDOWN;
 	if (p->queued >= p->max_queue)
 		return -EBUSY;
-	/* Every idle thread is about to take one of the jobs queued already. */
+	/* Every idle thread is about to take one of the jobs queued already, or waits for another
+	 * lane: then so does the thread started here. */
 	if (p->queued + 1 > p->idle && p->n < p->max && add_worker(p) < 0 && p->n == 0)
 		return -EAGAIN;
 	return 0;
@@ -125,9 +194,7 @@ int pool_push(struct pool *p, struct job *j)
 	pthread_mutex_lock(&p->lock);
 	r = check_push(p);
 	if (r == 0) {
-		j->next = NULL;
-		*p->tail = j;
-		p->tail = &j->next;
+		lane_append(p, j);
 		p->queued++;
 		pthread_cond_signal(&p->work);
 	}
@@ -135,14 +202,36 @@ int pool_push(struct pool *p, struct job *j)
 	return r;
 }
 
+void pool_join(struct pool *p, struct job *j, uint32_t lane)
+{
+	struct job *mine, *other;
+
+	pthread_mutex_lock(&p->lock);
+	if (j->queued && j->lane != lane) {
+		mine = lane_first(p, j->lane);
+		other = lane_first(p, lane);
+		/* How many are before it at most, here and there. */
+		if (j->place - mine->place > (other ? other->prev->place + 1 - other->place : 0)) {
+			lane_remove(p, j, false);
+			j->lane = lane;
+			lane_append(p, j);
+			pthread_cond_signal(&p->work); /* there it may run */
+		}
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* All that is queued, chained by next. */
 static struct job *take_queue(struct pool *p)
 {
-	struct job *j = p->head;
+	struct job *all = NULL, *j;
 
-	p->head = NULL;
-	p->tail = &p->head;
+	while ((j = p->lanes)) {
+		lane_remove(p, j, true);
+		LL_PREPEND(all, j);
+	}
 	p->queued = 0;
-	return j;
+	return all;
 }
 
 static void drop_all(struct job *j)
@@ -197,7 +286,7 @@ void pool_free(struct pool *p)
 {
 	if (!p)
 		return;
-	assert(p->alive == 0 && !p->head);
+	assert(p->alive == 0 && !p->lanes);
 	pthread_cond_destroy(&p->work);
 	pthread_cond_destroy(&p->ended);
 	pthread_mutex_destroy(&p->lock);

@@ -7,8 +7,9 @@
  * passes a waiter and is called back, at once when the answer is in memory. The store knows neither
  * paths nor FUSE nor how a source fetches.
  *
- * LOCK ORDER of the whole core: tree lock, then store lock, then log. Callbacks (waiter.done,
- * store_events) run with no lock held. No lock is held while a source works.
+ * LOCK ORDER of the whole core: tree lock, then store lock, then the lock of a pool, then log.
+ * Callbacks (waiter.done, store_events) run with no lock held. No lock is held while a source
+ * works.
  *
  * States: fresh (age < ttl); refreshing (in its last tenth, read since it was fetched: a flight
  * runs in the background, readers get the old value); stale (age >= ttl and the last fetch failed
@@ -57,6 +58,7 @@ struct store;
 struct source; /* where entries come from: one back end instance, with its health and back-off */
 struct entry;
 struct flight;
+struct job; /* pool.h */
 
 enum store_event {
 	STORE_FETCHED,	 /* a first value arrived */
@@ -103,6 +105,9 @@ struct source_ops {
 	int (*start)(void *arg, struct flight *f, struct sfs_err *err);
 	int (*start_batch)(
 		void *arg, struct flight *const *v, size_t n, struct sfs_err *err); /* or NULL */
+	/* A reader of that lane waits too for a flight that was started. With the store's lock:
+	 * takes no other lock but leaves. Or NULL. */
+	void (*join)(void *arg, struct flight *f, uint32_t lane);
 };
 int source_new(struct store *s, const char *name, const struct source_ops *ops, void *arg,
 	struct source **ret);
@@ -139,6 +144,11 @@ const char *flight_name(const struct flight *f);
 const char *flight_version(const struct flight *f); /* NULL = current */
 int64_t flight_deadline(const struct flight *f);    /* boot time */
 const atomic_bool *flight_cancelled(const struct flight *f);
+/* A job that belongs to the flight, for the source's use until flight_done(). Its lane is the user
+ * whose reader came first, or POOL_LANE_NONE. */
+struct job *flight_job(struct flight *f);
+struct flight *flight_of_job(struct job *j);
+void *flight_arg(const struct flight *f); /* what source_new() got */
 /* Whether it is worth to drop values for this one: somebody waits for it, or it is no hydration. */
 bool flight_may_evict(const struct flight *f);
 /* Ends a flight: `p` (one reference, the only one, handed over) or `err` with a code, the other

@@ -93,7 +93,7 @@ static int board(struct flight *f, struct waiter *w, struct outbox *box)
 		f->asked = true;
 	f->source->health.joined += started;
 	if (started)
-		flight_wanted(f, box);
+		flight_wanted(f, w, box);
 	else if (go)
 		flight_launch(f, box);
 	else

@@ -95,12 +95,18 @@ static void free_unlock(struct flight *f)
 	store_unref(s);
 }
 
+static uint32_t lane_of(const struct waiter *w)
+{
+	return w->payer.limited ? w->payer.uid : POOL_LANE_NONE;
+}
+
 static void run(struct flight *f, struct outbox *box)
 {
 	struct store *s = f->store;
 	struct source *src = f->source;
 
 	set_state(f, FLIGHT_RUNNING);
+	f->job.lane = f->waiters ? lane_of(f->waiters) : POOL_LANE_NONE;
 	f->background = !f->waiters && !f->bulk;
 	if (f->background)
 		src->background++;
@@ -142,10 +148,14 @@ void flight_launch(struct flight *f, struct outbox *box)
 		run(f, box);
 }
 
-void flight_wanted(struct flight *f, struct outbox *box)
+void flight_wanted(struct flight *f, const struct waiter *w, struct outbox *box)
 {
+	struct source *src = f->source;
+
 	if (f->state == FLIGHT_QUEUED)
 		run(f, box);
+	else if (f->state == FLIGHT_RUNNING && src->ops->join)
+		src->ops->join(src->arg, f, lane_of(w));
 }
 
 void flight_background(struct entry *e, struct outbox *box)
@@ -459,6 +469,21 @@ void flight_done(struct flight *f, struct payload *p, const struct sfs_err *err)
 const char *flight_name(const struct flight *f)
 {
 	return f->name;
+}
+
+struct job *flight_job(struct flight *f)
+{
+	return &f->job;
+}
+
+struct flight *flight_of_job(struct job *j)
+{
+	return (struct flight *)((char *)j - offsetof(struct flight, job));
+}
+
+void *flight_arg(const struct flight *f)
+{
+	return f->source->arg;
 }
 
 const char *flight_version(const struct flight *f)

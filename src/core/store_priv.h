@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "core/freshness.h"
 #include "core/heap.h"
+#include "core/pool.h"
 #include "core/store.h"
 #include <pthread.h>
 
@@ -117,6 +118,7 @@ struct flight {
 	struct flight *prev, *next; /* in the source's list of its state */
 	struct flight *next_start;  /* in an outbox */
 	struct heap_node timer;
+	struct job job; /* the source's */
 	enum flight_state state;
 	uint64_t seq;	 /* start number */
 	bool nocache;	 /* FETCH_NOCACHE */
@@ -237,8 +239,8 @@ void source_failed(struct source *src, const struct sfs_err *err);
  * flight_launch(). */
 struct flight *flight_new(struct entry *e, bool nocache);
 void flight_launch(struct flight *f, struct outbox *box);
-/* Somebody waits for it now: a queued one starts. */
-void flight_wanted(struct flight *f, struct outbox *box);
+/* Reader `w` waits for it now: a queued one starts, a started one may move up in its source. */
+void flight_wanted(struct flight *f, const struct waiter *w, struct outbox *box);
 /* Starts one in the background unless one is there. */
 void flight_background(struct entry *e, struct outbox *box);
 /* Nobody joins the entry's flight any more, what it brings is not stored. */

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "core/instance.h"
+#include "core/pool.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -25,6 +26,7 @@ static struct fake {
 	unsigned enomem;	 /* so many gets fail with it */
 	void (*in_enomem)(void); /* what happens meanwhile */
 	bool stall;		 /* gets wait for `go` */
+	const char *brisk;	 /* but not of this name */
 	sem_t entered, go;
 	atomic_bool saw_cancel;
 	unsigned nlist;
@@ -109,7 +111,7 @@ static inline int fake_get(void *state, const struct call *call, const struct ge
 {
 	(void)state;
 	fake.gets++;
-	if (fake.stall) {
+	if (fake.stall && (!fake.brisk || strcmp(rq->name, fake.brisk) != 0)) {
 		sem_post(&fake.entered);
 		sem_wait(&fake.go);
 		fake.saw_cancel = atomic_load(call->cancelled);
@@ -267,15 +269,20 @@ static inline void reader_done(struct waiter *w, struct payload *p, const struct
 	sem_post(&r->done);
 }
 
-static inline void start_read(const char *name, struct reader *r)
+static inline void start_read_as(struct payer payer, const char *name, struct reader *r)
 {
 	struct entry_policy pol = {.ttl = 300, .stale = 0};
 	struct entry *e = store_entry(store, instance_source(in), name, NULL, &pol);
 
-	*r = (struct reader){.w = {.done = reader_done, .deadline = CLOCK_NEVER}};
+	*r = (struct reader){.w = {.done = reader_done, .deadline = CLOCK_NEVER, .payer = payer}};
 	sem_init(&r->done, 0, 0);
 	store_fetch(store, e, FETCH_REFRESH, &r->w);
 	entry_unref(e);
+}
+
+static inline void start_read(const char *name, struct reader *r)
+{
+	start_read_as((struct payer){0}, name, r);
 }
 
 /* 0, or the errno; the payload is given back. */

@@ -268,12 +268,33 @@ Test(hydrate, names_that_vanish_while_they_are_known_count_no_more)
 	fx_close(core);
 }
 
-/* Runs the timers second by second. */
+/* Whether fetches of source `i` are under way that the fake does not hold up. */
+static bool in_the_air(struct core *core, size_t i)
+{
+	struct source *src = instance_source(core->insts[i]->in);
+	const struct flight *f;
+	unsigned n = 0, held;
+
+	pthread_mutex_lock(&fakes[i].lock);
+	held = fakes[i].hold_get ? fakes[i].waiting : 0;
+	pthread_mutex_unlock(&fakes[i].lock);
+	store_lock(core->store);
+	DL_FOREACH (src->running, f)
+		n++;
+	store_unlock(core->store);
+	return n > held;
+}
+
+/* Runs the timers second by second. The clock waits for the threads: a fetch must not be given up,
+ * and its source backed off from until a time that never comes, because the machine is busy. */
 static void live(struct core *core, unsigned seconds)
 {
 	for (unsigned i = 0; i < seconds; i++) {
 		clock_fake_advance(NSEC_PER_SEC);
 		run(core);
+		for (size_t k = 0; k < core->ninsts; k++)
+			while (in_the_air(core, k))
+				sched_yield();
 	}
 }
 

@@ -256,58 +256,86 @@ Test(get, enomem_is_not_tried_again_for_nobody, .init = set_up)
 	cr_assert_eq(fake.gets, 1u);
 }
 
+#define SHARE ((unsigned)POOL_SHARE(SFS_POOL_THREADS)) /* what one user's readers may occupy */
+
+/* Reads n0, n1, ... and waits until no more of them are at the back end. */
+static void start_reads(struct payer payer, unsigned n, struct reader *v)
+{
+	char name[32];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		start_read_as(payer, name, &v[i]);
+	}
+	for (unsigned i = 0; i < SHARE; i++)
+		sem_wait(&fake.entered);
+}
+
+static void end_reads(unsigned n, struct reader *v)
+{
+	for (unsigned i = 0; i < n; i++)
+		sem_post(&fake.go);
+	for (unsigned i = 0; i < n; i++) {
+		sem_wait(&v[i].done);
+		payload_unref(v[i].p);
+	}
+}
+
 Test(get, r29_stalled_fetches_hold_up_no_listing, .init = set_up)
 {
-	static struct reader v[SFS_POOL_THREADS + 1];
+	static struct reader v[SHARE + 1];
 	struct asked a;
 
 	open_it();
 	fake.stall = true;
-	for (int i = 0; i <= SFS_POOL_THREADS; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "n%d", i);
-		start_read(name, &v[i]);
-	}
-	for (int i = 0; i < SFS_POOL_THREADS; i++)
-		sem_wait(&fake.entered);
-	cr_assert_neq(sem_trywait(&fake.entered), 0, "the ninth waits in the queue");
+	start_reads((struct payer){0}, SHARE + 1, v);
+	cr_assert_neq(sem_trywait(&fake.entered), 0, "the last waits in the queue");
 	fake.nlist = 3;
 	cr_assert_eq(list_it(&a, NULL), 0);
 	cr_assert_eq(a.c.listing->n, 3u);
 	listing_unref(a.c.listing);
-	for (int i = 0; i <= SFS_POOL_THREADS; i++)
-		sem_post(&fake.go);
-	for (int i = 0; i <= SFS_POOL_THREADS; i++) {
-		sem_wait(&v[i].done);
-		payload_unref(v[i].p);
-	}
+	end_reads(SHARE + 1, v);
 	tear_down();
 }
 
 Test(get, one_that_waited_in_the_queue_beyond_its_time_is_not_sent, .init = set_up)
 {
-	static struct reader v[SFS_POOL_THREADS + 1];
+	static struct reader v[SHARE + 1];
 
 	open_it();
 	fake.stall = true;
-	for (int i = 0; i <= SFS_POOL_THREADS; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "n%d", i);
-		start_read(name, &v[i]);
-	}
-	for (int i = 0; i < SFS_POOL_THREADS; i++)
-		sem_wait(&fake.entered);
+	start_reads((struct payer){0}, SHARE + 1, v);
 	clock_fake_advance(10 * NSEC_PER_SEC);
-	for (int i = 0; i < SFS_POOL_THREADS; i++)
-		sem_post(&fake.go);
-	for (int i = 0; i <= SFS_POOL_THREADS; i++) {
-		sem_wait(&v[i].done);
-		payload_unref(v[i].p);
-	}
-	cr_assert_eq(v[SFS_POOL_THREADS].err.code, ETIMEDOUT);
-	cr_assert_eq(fake.gets, (unsigned)SFS_POOL_THREADS);
+	end_reads(SHARE + 1, v);
+	cr_assert_eq(v[SHARE].err.code, ETIMEDOUT);
+	cr_assert_eq(fake.gets, SHARE);
+	tear_down();
+}
+
+/* The back end does not answer what the first user reads for as long as the test likes: what
+ * another opens is served meanwhile, also if the first one waits for the same. */
+Test(get, r32_the_burst_of_one_user_is_before_nobody_else, .init = set_up)
+{
+	const struct payer scanner = {.limited = true, .uid = 1000}, root = {.limited = true};
+	static struct reader v[200], r, same;
+
+	open_it();
+	fake.stall = true;
+	fake.brisk = "n199";
+	start_reads(scanner, 200, v);
+	start_read_as(root, "n199", &same);
+	sem_wait(&same.done);
+	cr_assert_eq(same.err.code, 0, "%s", same.err.msg);
+	sem_wait(&v[199].done); /* he has it too */
+	payload_unref(same.p);
+	payload_unref(v[199].p);
+	fake.brisk = "db";
+	start_read_as(root, "db", &r);
+	sem_wait(&r.done);
+	cr_assert_eq(r.err.code, 0, "%s", r.err.msg);
+	payload_unref(r.p);
+	cr_assert_eq(fake.gets, SHARE + 2);
+	end_reads(199, v);
 	tear_down();
 }
 

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 
@@ -104,6 +105,178 @@ Test(pool, r65_a_full_queue_is_ebusy_at_once)
 	sem_wait(&v[2].ended);
 	close_pool(p);
 	cr_assert_not(v[3].dropped, "a refused job stays its owner's");
+}
+
+/* --- lanes --- */
+
+static char order[16];
+static size_t norder;
+
+static void note_run(struct job *j)
+{
+	order[norder++] = *(const char *)(j + 1);
+}
+
+static struct named {
+	struct job job;
+	char name;
+} jobs[16];
+
+static void queue(struct pool *p, size_t i, char name, uint32_t lane)
+{
+	jobs[i] = (struct named){{.run = note_run, .lane = lane}, name};
+	cr_assert_eq(pool_push(p, &jobs[i].job), 0);
+}
+
+/* One thread that is kept busy until run_queue(). */
+static struct pool *open_busy(struct task *t)
+{
+	struct pool *p = open_pool(1, 100);
+
+	task_init(t);
+	cr_assert_eq(pool_push(p, &t->job), 0);
+	sem_wait(&t->started);
+	return p;
+}
+
+/* Lets all of it run, one after the other. */
+static void run_queue(struct pool *p, struct task *busy)
+{
+	unsigned threads;
+	size_t queued;
+
+	sem_post(&busy->go);
+	do {
+		sched_yield();
+		pool_count(p, &threads, &queued);
+	} while (queued);
+	close_pool(p);
+}
+
+Test(pool, lanes_take_turns)
+{
+	struct task busy;
+	struct pool *p = open_busy(&busy);
+
+	for (size_t i = 0; i < 5; i++)
+		queue(p, i, (char)('a' + i), 1000);
+	queue(p, 5, 'A', 0);
+	queue(p, 6, 'B', 0);
+	queue(p, 7, 'x', POOL_LANE_NONE);
+	run_queue(p, &busy);
+	cr_assert_str_eq(order, "aAxbBcde");
+}
+
+Test(pool, who_joins_a_job_takes_it_along_if_that_is_sooner)
+{
+	struct task busy;
+	struct pool *p = open_busy(&busy);
+
+	for (size_t i = 0; i < 5; i++)
+		queue(p, i, (char)('a' + i), 1000);
+	pool_join(p, &jobs[4].job, 0);
+	pool_join(p, &jobs[3].job, 0);
+	pool_join(p, &jobs[1].job, 0); /* it is second where it is, and would be third */
+	pool_join(p, &jobs[4].job, 1000);
+	pool_join(p, &jobs[0].job, 0);
+	run_queue(p, &busy);
+	cr_assert_str_eq(order, "aebdc");
+}
+
+Test(pool, the_first_of_a_lane_may_leave_it)
+{
+	struct task busy;
+	struct pool *p = open_busy(&busy);
+
+	queue(p, 0, 'a', 1);
+	queue(p, 1, 'b', 1);
+	queue(p, 2, 'c', 2);
+	queue(p, 3, 'd', 2);
+	pool_join(p, &jobs[3].job, 3);
+	pool_join(p, &jobs[3].job, 4); /* no sooner */
+	run_queue(p, &busy);
+	cr_assert_str_eq(order, "acdb");
+}
+
+Test(pool, a_lane_leaves_threads_to_the_others)
+{
+	struct pool *p = open_pool(4, 10);
+	static struct task v[6];
+
+	for (int i = 0; i < 6; i++) {
+		task_init(&v[i]);
+		v[i].job.lane = i < 5 ? 1000 : 0;
+	}
+	for (int i = 0; i < 5; i++)
+		cr_assert_eq(pool_push(p, &v[i].job), 0);
+	for (int i = 0; i < POOL_SHARE(4); i++)
+		sem_wait(&v[i].started);
+	cr_assert_eq(pool_push(p, &v[5].job), 0);
+	sem_wait(&v[5].started);
+	sem_post(&v[5].go);
+	sem_wait(&v[5].ended);
+	cr_assert_neq(sem_trywait(&v[3].started), 0, "the free thread is not for that lane");
+	pool_join(p, &v[4].job, 0);
+	sem_wait(&v[4].started); /* in the other lane it is */
+	for (int i = 0; i < 5; i++)
+		sem_post(&v[i].go);
+	for (int i = 0; i < 5; i++)
+		sem_wait(&v[i].ended);
+	close_pool(p);
+}
+
+/* --- nothing is left lying while threads are idle --- */
+
+#define CROWD	    4
+#define CROWD_JOBS  3000
+#define CROWD_LANES 5
+
+static struct crowd {
+	struct pool *pool;
+	struct job jobs[CROWD_JOBS];
+	unsigned seed;
+} crowd[CROWD];
+static sem_t crowd_ran;
+
+static void crowd_run(struct job *j)
+{
+	(void)j;
+	sem_post(&crowd_ran);
+}
+
+/* Pushes into any lane, and joins what may be queued still, by anybody's lane. */
+static void *crowd_push(void *arg)
+{
+	struct crowd *c = arg;
+
+	for (unsigned i = 0; i < CROWD_JOBS; i++) {
+		unsigned r = (unsigned)rand_r(&c->seed);
+
+		c->jobs[i] = (struct job){.run = crowd_run, .lane = r % CROWD_LANES};
+		cr_assert_eq(pool_push(c->pool, &c->jobs[i]), 0);
+		pool_join(c->pool, &c->jobs[i - r / 7 % (i + 1)], r / 100 % CROWD_LANES);
+		if (r % 64 == 0)
+			sched_yield(); /* so that threads become idle now and then */
+	}
+	return NULL;
+}
+
+Test(pool, every_job_runs_whatever_the_lanes, .timeout = 60)
+{
+	struct pool *p = open_pool(8, (size_t)CROWD * CROWD_JOBS);
+	pthread_t t[CROWD];
+
+	sem_init(&crowd_ran, 0, 0);
+	for (unsigned i = 0; i < CROWD; i++) {
+		crowd[i].pool = p;
+		crowd[i].seed = i + 1;
+		cr_assert_eq(pthread_create(&t[i], NULL, crowd_push, &crowd[i]), 0);
+	}
+	for (unsigned i = 0; i < CROWD; i++)
+		pthread_join(t[i], NULL);
+	for (unsigned i = 0; i < CROWD * CROWD_JOBS; i++)
+		sem_wait(&crowd_ran);
+	close_pool(p);
 }
 
 Test(pool, stop_drops_what_is_queued)
