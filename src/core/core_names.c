@@ -257,6 +257,8 @@ static bool is_one_component(const char *name)
 	_cleanup_(buf_clear) struct buf again = BUF_INIT(SFS_PATH_MAX);
 	if (name_decode(&raw, name, strlen(name)) < 0)
 		return false;
+	if (inst_is_resource(name, strlen(name)))
+		return true;
 	if (name_encode_component(&again, buf_text(&raw), raw.len, true) == 0 &&
 		!strcmp(buf_text(&again), name))
 		return true;
@@ -284,7 +286,10 @@ static enum verdict ask_inst(struct core *core, struct core_inst *ci, const char
 	if (!value && strcmp(buf_text(&canonical), path) != 0 && !is_one_component(name))
 		return NOT_HERE;
 	config_policy(core->conf, buf_text(&canonical), &pol);
-	return pol.hidden || !inst_may_have(ci) ? NOT_HERE : MAYBE;
+	/* No listing speaks of resources by their full names, unless it is the last word. */
+	bool may =
+		inst_may_have(ci) || (inst_is_resource(name, strlen(name)) && !inst_knows_all(ci));
+	return pol.hidden || !may ? NOT_HERE : MAYBE;
 }
 
 /* Another spelling of a key of a multi-key secret. */

@@ -6,7 +6,8 @@
  * --name_encode()--  --below at=--
  *
  * The slash is dropped unless the listing holds the same name without it; then the name keeps it,
- * as %2F.
+ * as %2F. One component that is a whole resource name (arn:..., projects%2F...) is that name as it
+ * stands.
  */
 #include "core/core_priv.h"
 
@@ -115,6 +116,38 @@ static void add_name(const struct core_inst *ci, struct inst_names *n, bool slas
 	n->n++;
 }
 
+bool inst_is_resource(const char *component, size_t len)
+{
+	static const char *const starts[] = {
+		"arn:", "arn%3A", "arn%3a", "projects%2F", "projects%2f"};
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+		if (len > strlen(starts[i]) && !strncmp(component, starts[i], strlen(starts[i])))
+			return !memchr(component, '/', len);
+	return false;
+}
+
+/* The name is the whole text: prefix= and slashes are about names of this source's own. */
+static int resource_name(const struct buf *text, struct inst_names *ret)
+{
+	struct inst_names n = {.name = {BUF_INIT(SFS_NAME_MAX)}, .n = 1};
+	if (buf_add(&n.name[0], text->data, text->len) < 0) {
+		int r = n.name[0].failed == ENOMEM ? -ENOMEM : -ENOENT;
+		inst_names_clear(&n);
+		return r;
+	}
+	*ret = n;
+	return 0;
+}
+
+/* A source may have a name of its own that looks like a resource. */
+static bool one_is_listed(const struct core_inst *ci, const struct inst_names *n)
+{
+	for (size_t i = 0; i < n->n; i++)
+		if (inst_item(ci, ci->listing, buf_text(&n->name[i])))
+			return true;
+	return false;
+}
+
 int inst_names(const struct core_inst *ci, const char *path, struct inst_names *ret)
 {
 	_cleanup_(buf_clear) struct buf text = BUF_INIT(SFS_PATH_MAX);
@@ -126,8 +159,9 @@ int inst_names(const struct core_inst *ci, const char *path, struct inst_names *
 	if (r < 0)
 		return r == -ENOMEM ? r : -ENOENT;
 	const char *rest = buf_text(&text);
+	bool resource = inst_is_resource(rel, len);
 	if (strncmp(rest, ci->add_prefix, add) != 0 || !rest[add])
-		return -ENOENT;
+		return resource ? resource_name(&text, ret) : -ENOENT;
 	rest += add;
 	/* What the listing shows tells how this provider spells names; without one both are
 	 * possible. */
@@ -141,6 +175,10 @@ int inst_names(const struct core_inst *ci, const char *path, struct inst_names *
 		r = n.name[0].failed == ENOMEM ? -ENOMEM : -ENOENT;
 		inst_names_clear(&n);
 		return r;
+	}
+	if (resource && !one_is_listed(ci, &n)) {
+		inst_names_clear(&n);
+		return resource_name(&text, ret);
 	}
 	*ret = n;
 	return 0;

@@ -196,6 +196,9 @@ struct inst_names {
 	size_t n;
 };
 int inst_names(const struct core_inst *ci, const char *path, struct inst_names *ret);
+/* A component that is a whole resource name with its slashes as %2F: "arn:..." (or "arn%3A..."),
+ * "projects%2F...". It opens that resource, also in other accounts and projects. */
+bool inst_is_resource(const char *component, size_t len);
 void inst_names_clear(struct inst_names *n);
 /* Whether `path` lies at or below the directory of the source. */
 bool inst_covers(const struct core_inst *ci, const char *path);
