@@ -7,13 +7,13 @@
 #define SFS_BACKENDS_AWS_CONF_H
 
 #include "backends/aws_endpoint.h"
+#include "backends/aws_profile.h"
 #include "backends/backend.h"
 #include "backends/credfile.h"
 #include "base/err.h"
 #include "base/opt.h"
 #include <stdbool.h>
-
-struct aws_files;
+#include <stdint.h>
 
 /* The rows that aws: and aws-ssm: have in common, for their `options`. */
 #define AWS_OPTIONS                                                                                \
@@ -76,45 +76,79 @@ struct aws_files;
 			"(IMDSv1). Without it such a service counts as none."                      \
 	}
 
+/* One of the two files of settings. */
+struct aws_conf_file {
+	char *path; /* NULL: there is no home directory */
+	bool named; /* by its variable */
+};
+
 struct aws_conf {
 	char *region; /* NULL: only the instance metadata can tell, see aws_cred_region() */
-	const char *region_from; /* "AWS_REGION", "profile dev"; static or of this struct */
-	char *profile;		 /* name of the profile, never NULL */
-	bool profile_named;	 /* by the option */
-	bool profile_env;	 /* by AWS_PROFILE */
-	char *config_file, *credentials_file; /* paths; NULL without a home directory */
-	char *endpoint[AWS_SERVICES]; /* configured URLs, checked; NULL = that of the region */
+	const char *region_from;      /* "AWS_REGION", "the profile"; static, NULL without region */
+	char *profile;		      /* name of the profile, never NULL */
+	bool profile_named;	      /* by the option */
+	bool profile_env;	      /* by AWS_PROFILE */
+	struct aws_conf_file file[2]; /* by enum aws_file */
+	char *endpoint[AWS_SERVICES]; /* configured URLs, checked, without slash at the end; NULL =
+					 that of the region */
 	bool fips, dualstack;
 	char *cacert;	       /* NULL = the system's */
 	unsigned max_attempts; /* 0 = the engine's default */
 	char *app_id;	       /* for the User-Agent; NULL = none */
-	bool imds_v1;
+	bool insecure_http;    /* the option */
+	bool imds_disabled;
+	bool imds_v1;	      /* the option */
+	char *imds_endpoint;  /* URL without slash at the end, never NULL */
+	int64_t imds_timeout; /* ns for one attempt */
+	unsigned imds_attempts;
 };
 
 /* `service` is that of the source: endpoint= is its URL. `location_region` is the region SOURCE
  * names, or NULL. Reads files, no network. Errors: EINVAL with what to write instead (a setting
  * that cannot be, two that contradict each other, no region and no metadata service to ask),
- * ENOENT (a profile that was named and does not exist), those of credfile_read(), ENOMEM. */
+ * ENOKEY (a profile that was named and does not exist), those of credfile_read(), ENOMEM. */
 int aws_conf_load(const struct backend_env *env, enum aws_service service,
 	const char *location_region, const struct opt_values *opts, struct aws_conf **ret,
 	struct sfs_err *err);
 void aws_conf_free(struct aws_conf *c);
+static inline void aws_conf_free_p(struct aws_conf **c)
+{
+	aws_conf_free(*c);
+}
+/* Only which profile and which files: the first step of aws_conf_load(). */
+int aws_conf_profile(const struct backend_env *env, const struct opt_values *opts,
+	struct aws_conf **ret, struct sfs_err *err);
 
 /* The URL of a service: what is configured, else that of `region`; cleared first. */
 int aws_conf_url(const struct aws_conf *c, enum aws_service service, const char *region,
 	struct buf *ret, struct sfs_err *err);
 
-/* Both files of `c` as they are now; one that does not exist is empty. `stamps` (config, then
- * credentials) may be NULL and is set on failure too. aws_files_free() by the caller. */
+/* Both files of `c` as they are now; one that does not exist is empty. `stamps` (by enum aws_file)
+ * may be NULL and is set on failure too. aws_files_free() by the caller. */
 int aws_conf_files(const struct backend_env *env, const struct aws_conf *c, struct aws_files **ret,
 	struct credfile_stamp stamps[2], struct sfs_err *err);
+/* Where one of them is: as `variable` says, else ~/.aws/BASE. */
+int aws_conf_file_path(const struct backend_env *env, const char *variable, const char *base,
+	struct aws_conf_file *ret, struct sfs_err *err);
+/* A path of a setting: "~/" and "$HOME/" stand for the home directory. mem_free(). EINVAL: not
+ * absolute, or no home directory is known; ENOMEM. `what` names the setting. */
+int aws_conf_path(const struct backend_env *env, const char *what, const char *text,
+	char **ret_path, struct sfs_err *err);
 
 /* A variable as text in ordinary memory (mem_free), for what is no secret; empty counts as not set.
  * 0 with NULL if it is not set; ENOMEM, EINVAL for a control character (R40). */
 int aws_env_text(
 	const struct backend_env *env, const char *name, char **ret_text, struct sfs_err *err);
+/* Control characters must not get into a URL, a header, a path (R40). */
+bool aws_has_control(const char *s, size_t len);
+/* "true" and "false" in any case, else EINVAL: `what` must be one of them. */
+int aws_flag(const char *what, const char *text, bool *ret, struct sfs_err *err);
 /* "true" and "false" in any case; anything else is an error that names the variable. `*ret` is
  * untouched when it is not set. */
 int aws_env_flag(const struct backend_env *env, const char *name, bool *ret, struct sfs_err *err);
+
+/* A copy of a value of a file that is no secret (mem_free); NULL with *ret_failed set on no memory,
+ * plain NULL if `v` is. */
+char *aws_value_text(const struct aws_value *v, bool *ret_failed);
 
 #endif

@@ -125,16 +125,22 @@ int credfile_read_token(const struct path_env *paths, const char *path, struct b
 	return r;
 }
 
-bool credfile_changed(
-	const struct path_env *paths, const char *path, const struct credfile_stamp *stamp)
+void credfile_look(const struct path_env *paths, const char *path, struct credfile_stamp *ret_stamp)
 {
 	struct stat st;
-	struct credfile_stamp now = {0};
 	_cleanup_close_ int fd = -1;
 	int r = path_walk(paths, path, NULL, &fd, NULL);
 	if (r == -EACCES || r == -EPERM)
 		r = path_open_file(paths, path, NULL, &fd, NULL);
+	*ret_stamp = (struct credfile_stamp){0};
 	if (r == 0 && fstat(fd, &st) == 0)
-		now = stamp_of(&st);
+		*ret_stamp = stamp_of(&st);
+}
+
+bool credfile_changed(
+	const struct path_env *paths, const char *path, const struct credfile_stamp *stamp)
+{
+	struct credfile_stamp now;
+	credfile_look(paths, path, &now);
 	return !same_stamp(&now, stamp);
 }

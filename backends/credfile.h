@@ -39,6 +39,9 @@ int credfile_read(const struct path_env *paths, const char *path, unsigned flags
 int credfile_read_token(const struct path_env *paths, const char *path, struct buf *out,
 	struct credfile_stamp *ret_stamp, struct sfs_err *err);
 
+/* How it looks now. */
+void credfile_look(
+	const struct path_env *paths, const char *path, struct credfile_stamp *ret_stamp);
 /* Whether it looks otherwise now. */
 bool credfile_changed(
 	const struct path_env *paths, const char *path, const struct credfile_stamp *stamp);
