@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define AWS_CODE_MAX	96
+#define AWS_ACTION_MAX	80
 #define AWS_MESSAGE_MAX 240 /* leaves room for our own words in a sentence of SFS_ERR_MAX */
 
 enum aws_error_class {
@@ -49,13 +50,16 @@ enum aws_error_kind {
 };
 
 struct aws_error {
-	char code[AWS_CODE_MAX];       /* normalised, printable; "" = none */
-	char message[AWS_MESSAGE_MAX]; /* of the provider, escaped and cut; "" = none */
-	int status;		       /* HTTP */
-	int errnum;		       /* positive, as in design section 4 */
+	char code[AWS_CODE_MAX]; /* normalised, printable; "" = none */
+	/* Of the provider, escaped and cut; "" = none. Without what services and proxies repeat of
+	 * a request: a canonical request holds the session token. */
+	char message[AWS_MESSAGE_MAX];
+	char action[AWS_ACTION_MAX]; /* the IAM action it says is missing; "" = not told */
+	int status;		     /* HTTP */
+	int errnum;		     /* positive, as in design section 4 */
 	enum aws_error_class class;
 	enum aws_error_kind kind;
-	bool clock; /* the message speaks of time: "Signature expired", "not yet current" */
+	bool clock; /* it is about time: "Signature expired", "not yet current" */
 };
 
 /* From code (or NULL) and message (or NULL) of an answer or of one item of a batch; never fails. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * STS: request bodies of the query protocol, and its XML answers, read by a scanner that knows
- * elements, character data, the five entities and numeric references; a DOCTYPE is refused. Pure
- * functions.
+ * STS: request bodies of the query protocol, and its XML answers (aws_xml.h). Pure functions.
  */
 #ifndef SFS_BACKENDS_AWS_STS_H
 #define SFS_BACKENDS_AWS_STS_H
@@ -52,15 +50,5 @@ int aws_xml_error(const char *xml, size_t len, struct buf *ret_code, struct buf 
 
 /* Appends `s` percent-encoded by RFC 3986: all but letters, digits and -_.~ */
 int aws_percent(struct buf *out, const void *s, size_t len);
-
-/* ---- the scanner, for its fuzzer ---- */
-
-/* The raw character data of the element at `path` ("AssumeRoleResponse/AssumeRoleResult/Arn",
- * prefixes of namespaces dropped), the first if there are several. -EBADMSG: malformed, DOCTYPE,
- * nested too deep, or no such element. */
-int aws_xml_find(const char *xml, size_t len, const char *path, struct aws_text *ret);
-enum aws_xml_flags { AWS_XML_NO_BLANKS = 1 /* drop all white space, not only that around */ };
-/* Appends it decoded and trimmed. -EBADMSG for an unknown entity or a child element. */
-int aws_xml_decode(struct aws_text raw, unsigned flags, struct buf *ret);
 
 #endif
