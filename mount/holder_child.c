@@ -57,6 +57,19 @@ const char *child_how_it_ended(int status, char *out, size_t size)
 	return out;
 }
 
+bool child_is_ending(pid_t pid)
+{
+	char path[32], stat[256], *p = NULL;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, stat, sizeof(stat) - 1);
+	if (n > 0) {
+		stat[n] = '\0';
+		p = strrchr(stat, ')'); /* the name before may hold anything */
+	}
+	return p && (strncmp(p, ") Z", 3) == 0 || strncmp(p, ") X", 3) == 0);
+}
+
 void child_keep_leash(pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

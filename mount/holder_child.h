@@ -13,6 +13,7 @@
 #define SFS_MOUNT_HOLDER_CHILD_H
 
 #include "base/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -35,6 +36,8 @@ int child_begin(int argc, char **argv, int nargs, const char *name, uint32_t *re
 /* After a change of credentials, which takes the parent-death signal off. */
 void child_keep_leash(pid_t parent);
 
+/* True if its main thread has ended though the process is not reaped: the others are about to. */
+bool child_is_ending(pid_t pid);
 /* "was killed by signal 9 (KILL)" of a wait status, into `out`, which it returns. */
 const char *child_how_it_ended(int status, char *out, size_t size);
 

@@ -24,6 +24,8 @@
 #define STOP_SECONDS 3
 #define BUSY_TRIES   5
 #define BUSY_NAP_NS  20000000
+#define LOOK_NS	     NSEC_PER_SEC	   /* how often the worker is looked at */
+#define LINGER_NS    (300 * NSEC_PER_MSEC) /* for all of its threads to end */
 
 struct run {
 	struct holder_opts *o;
@@ -39,6 +41,9 @@ struct run {
 	bool live;	    /* it has said so, and so have we */
 	bool stopping;	    /* the mount was taken away on purpose */
 	int64_t kill_at;    /* boot time at which a stopping worker is killed */
+	int64_t look_at;    /* boot time of the next look_after() */
+	bool ending;	    /* its main thread had ended at the last one */
+	bool aborted;	    /* so the connection was ended, and with it perhaps the mount */
 	struct sfs_err why; /* why the start failed */
 };
 
@@ -216,9 +221,32 @@ static void on_signal(struct run *r)
 	}
 }
 
+/* A thread of a killed worker may be waiting in the kernel for a lock whose owner waits for an
+ * answer of that very worker: of a directory that is being renamed in, of a page that is being
+ * read. It keeps /dev/fuse open, so neither ever ends; ending the connection ends both (R23).
+ * Nothing tells of such a death, so it is looked for. */
+static void look_after(struct run *r)
+{
+	struct sfs_err err = {0};
+	if (r->aborted || clock_boot() < r->look_at)
+		return;
+	bool was_ending = r->ending;
+	r->ending = child_is_ending(r->worker);
+	r->look_at = clock_boot() + (r->ending ? LINGER_NS : LOOK_NS);
+	if (!r->ending || !was_ending || !holder_is_attached(r->m))
+		return;
+	r->aborted = true;
+	log_warn("%s: worker %d cannot end while requests wait for it: they are aborted",
+		r->m->point, (int)r->worker);
+	if (holder_umount(r->m, MNT_FORCE | MNT_DETACH, &err) < 0)
+		log_err(LOG_LEVEL_ERROR, &err);
+}
+
 static int time_left(const struct run *r)
 {
 	int64_t next = r->stopping ? r->kill_at : helpers_next(r->helpers);
+	if (!r->aborted && r->look_at < next)
+		next = r->look_at;
 	if (next == CLOCK_NEVER)
 		return -1;
 	int64_t left = next - clock_boot();
@@ -244,6 +272,7 @@ static void wait_once(struct run *r)
 	int n = poll(p, N, time_left(r));
 	if (r->stopping && clock_boot() >= r->kill_at)
 		kill_worker(r);
+	look_after(r);
 	if (!r->stopping)
 		helpers_tick(r->helpers);
 	if (n <= 0)
@@ -278,7 +307,7 @@ static int epilogue(struct run *r)
 		detach(r);
 		return 1;
 	}
-	if (!attached)
+	if (!attached && !r->aborted)
 		return 0;
 	if (r->stopping) /* said why it could not be detached */
 		return 1;

@@ -535,14 +535,34 @@ class Fault:
         return len([c for c in self.calls("get ") if name is None or c == f"get {name}"])
 
 
+@contextlib.contextmanager
+def _knob(i):
+    """A number of struct knobs (test_main.c), as a list of one."""
+    with open(f"{W}/knobs", "r+b") as f:
+        f.seek(8 * i)
+        number = [int.from_bytes(f.read(8), "little", signed=True)]
+        yield number
+        f.seek(8 * i)
+        f.write(int(number[0]).to_bytes(8, "little", signed=True))
+
+
 def push_clock(boot, wall=None):
     """The clocks of all mounts made with secretfs-test jump forward, as after a suspend; or the wall clock alone, as somebody sets it."""
-    with open(f"{W}/clock", "r+b") as f:
-        for at, seconds in ((0, boot), (8, boot if wall is None else wall)):
-            f.seek(at)
-            now = int.from_bytes(f.read(8), "little", signed=True)
-            f.seek(at)
-            f.write(int(now + seconds * 1e9).to_bytes(8, "little", signed=True))
+    for i, seconds in enumerate((boot, boot if wall is None else wall)):
+        with _knob(i) as number:
+            number[0] += seconds * 1e9
+
+
+@contextlib.contextmanager
+def stalled_renames():
+    """No RENAME request of a mount made with secretfs-test gets an answer."""
+    with _knob(2) as number:
+        number[0] = 1
+    try:
+        yield
+    finally:
+        with _knob(2) as number:
+            number[0] = 0
 
 
 def background(*argv, **kw):

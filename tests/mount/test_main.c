@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * build/tests/secretfs-test: secretfs itself, plus what only tests need: the back end `fault:`, a
- * clock that a test can push forward (R37), and the settings of the sanitizers, which cannot come
- * from the environment because the worker is started with an empty one.
+ * clock that a test can push forward (R37), a RENAME that gets no answer (R23), and the settings of
+ * the sanitizers, which cannot come from the environment because the worker is started with an
+ * empty one.
  */
 #include "fault_backend.h"
+#include "mount/fs.h"
+#include "mount/rename.h"
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-/* Two numbers of eight bytes: what to add to the boot clock and to the wall clock, ns. The runner
- * makes the file; without it nothing is added. */
-#define CLOCK_FILE "/tmp/w/clock"
-#define SAN_LOG	   "log_path=/tmp/w/log/sanitizer"
+/* struct knobs, which tests turn. The runner makes the file; without it all of them are 0. */
+#define KNOB_FILE "/tmp/w/knobs"
+#define SAN_LOG	  "log_path=/tmp/w/log/sanitizer"
 
 int secretfs_main(int argc, char **argv); /* main() of mount/main.c */
 int64_t __real_clock_boot(void);
@@ -26,18 +29,35 @@ const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
 const char *__tsan_default_options(void);
 
-static const _Atomic int64_t no_offsets[2];
-static const _Atomic int64_t *offsets = no_offsets;
+struct knobs {
+	_Atomic int64_t boot, wall;   /* added to the clocks, ns */
+	_Atomic int64_t stall_rename; /* RENAME requests wait */
+};
+static const struct knobs no_knobs;
+static const struct knobs *knobs = &no_knobs;
 
 /* The linker sends every call of clock_boot() and clock_wall() here (--wrap). */
 int64_t __wrap_clock_boot(void)
 {
-	return __real_clock_boot() + atomic_load(&offsets[0]);
+	return __real_clock_boot() + atomic_load(&knobs->boot);
 }
 
 int64_t __wrap_clock_wall(void)
 {
-	return __real_clock_wall() + atomic_load(&offsets[1]);
+	return __real_clock_wall() + atomic_load(&knobs->wall);
+}
+
+void __real_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+	const char *newname, unsigned flags);
+void __wrap_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+	const char *newname, unsigned flags);
+
+void __wrap_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+	const char *newname, unsigned flags)
+{
+	while (atomic_load(&knobs->stall_rename))
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	__real_op_rename(req, parent, name, newparent, newname, flags);
 }
 
 /* The leak check stops the process with ptrace, which an undumpable process without capabilities
@@ -88,20 +108,20 @@ ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
 }
 #endif
 
-static void map_clock(void)
+static void map_knobs(void)
 {
-	int fd = open(CLOCK_FILE, O_RDONLY | O_CLOEXEC);
+	int fd = open(KNOB_FILE, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	void *p = mmap(NULL, sizeof(no_offsets), PROT_READ, MAP_SHARED, fd, 0);
+	void *p = mmap(NULL, sizeof(no_knobs), PROT_READ, MAP_SHARED, fd, 0);
 	if (p != MAP_FAILED)
-		offsets = p;
+		knobs = p;
 	close(fd);
 }
 
 int main(int argc, char **argv)
 {
-	map_clock();
+	map_knobs();
 	backend_register(&fault_backend);
 	return secretfs_main(argc, argv);
 }
