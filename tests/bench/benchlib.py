@@ -67,10 +67,10 @@ class Bench:
                 f.write(value)
         return path
 
-    def nullfs(self, n, size, place="nullfs"):
+    def nullfs(self, n, size, *words, place="nullfs"):
         """Files f000000 and so on; returns the mount point and the pid."""
         path = self.place(place)
-        p = subprocess.Popen([f"{self.build}/bench/nullfs", path, str(n), str(size)])
+        p = subprocess.Popen([f"{self.build}/bench/nullfs", path, str(n), str(size), *words])
         self.daemons.append(p)
         while not os.path.exists(f"{path}/f000000"):
             if p.poll() is not None:

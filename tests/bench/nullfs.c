@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nullfs MOUNTPOINT NAMES BYTES: what libfuse's example hello_ll does (low-level calls, libfuse's
- * own threads and loop), with the flags and lifetimes of secretfs' lazy mode: open goes to the
- * daemon, pages stay in the kernel's cache, FLUSH is not sent, nothing is spliced. Files f000000..,
- * each BYTES of 'x'. What secretfs costs above this is its own.
+ * nullfs MOUNTPOINT NAMES BYTES [noopen]: what libfuse's example hello_ll does (low-level calls,
+ * libfuse's own threads and loop), with the flags and lifetimes of secretfs' lazy mode: open goes
+ * to the daemon, pages stay in the kernel's cache, FLUSH is not sent, nothing is spliced. With
+ * `noopen` those of hydrated mode: OPEN and FLUSH are answered ENOSYS once, so that nothing of a
+ * warm read leaves the kernel. Files f000000.., each BYTES of 'x'. What secretfs costs above this
+ * is its own.
  */
 #define FUSE_USE_VERSION 314
 #include <errno.h>
@@ -18,14 +20,16 @@
 static unsigned long names;
 static size_t bytes;
 static char *content;
+static bool no_open;
 
 /* As mount/session.c asks for it. */
 static void null_init(void *userdata, struct fuse_conn_info *conn)
 {
 	(void)userdata;
-	conn->want &=
-		~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-			    FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA);
+	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+				  FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ATOMIC_O_TRUNC);
+	if (!no_open)
+		conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
 }
 
 static void attributes(fuse_ino_t ino, struct stat *st)
@@ -68,6 +72,10 @@ static void null_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 static void null_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
+	if (no_open) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	fi->keep_cache = 1;
 	fi->noflush = 1;
 	fuse_reply_open(req, fi);
@@ -135,8 +143,9 @@ static const struct fuse_lowlevel_ops operations = {
 
 int main(int argc, char **argv)
 {
-	if (argc != 4) {
-		fprintf(stderr, "usage: nullfs MOUNTPOINT NAMES BYTES\n");
+	no_open = argc == 5 && strcmp(argv[4], "noopen") == 0;
+	if (argc != 4 && !no_open) {
+		fprintf(stderr, "usage: nullfs MOUNTPOINT NAMES BYTES [noopen]\n");
 		return 2;
 	}
 	names = strtoul(argv[2], NULL, 10);
