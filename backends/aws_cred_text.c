@@ -104,8 +104,8 @@ int aws_found_about(
 void aws_watch_reset(struct aws_cred *a)
 {
 	pthread_mutex_lock(&a->lock);
-	while (a->n_watched)
-		mem_free(take(a->watched[--a->n_watched].path));
+	for (; a->n_watched; a->n_watched--)
+		mem_free(take(a->watched[a->n_watched - 1].path));
 	pthread_mutex_unlock(&a->lock);
 }
 

@@ -87,6 +87,15 @@ static inline void fx_begin(const char *const *vars)
 	clock_fake(1000 * NSEC_PER_SEC, WALL);
 }
 
+/* Other variables: for those that name the home directory. */
+static inline void fx_vars(const char *const *vars)
+{
+	static const char *const all[] = {"*"};
+	envstore_free(take(fx.vars));
+	cr_assert_eq(envstore_take((char *const *)(uintptr_t)vars, all, 1, &fx.vars, NULL), 0);
+	fx.env.env = fx.vars;
+}
+
 static inline void fx_path(char *out, size_t size, const char *name)
 {
 	snprintf(out, size, "%s/%s", fx.home, name);

@@ -221,11 +221,7 @@ Test(aws_conf, files_by_their_variables)
 	snprintf(a, sizeof(a), "AWS_CONFIG_FILE=%s/elsewhere", fx.home);
 	snprintf(b, sizeof(b), "AWS_SHARED_CREDENTIALS_FILE=~/missing");
 	fx_file("elsewhere", "[default]\nregion = eu-south-1\n");
-	envstore_free(fx.vars);
-	const char *const patterns[] = {"*"};
-	char *vars[] = {a, b, NULL};
-	cr_assert_eq(envstore_take(vars, patterns, 1, &fx.vars, NULL), 0);
-	fx.env.env = fx.vars;
+	fx_vars(VARS(a, b));
 	conf_is_ok(NULL, NULL);
 	cr_assert_str_eq(fx.conf->region, "eu-south-1");
 	fx_end();
