@@ -167,7 +167,10 @@ static bool is_code_char(char c)
 static void normalise(struct aws_text code, char ret[AWS_CODE_MAX])
 {
 	size_t n = 0;
-	const char *hash = code.p ? memchr(code.p, '#', code.len) : NULL;
+	ret[0] = '\0';
+	if (!code.p)
+		return;
+	const char *hash = memchr(code.p, '#', code.len);
 	if (hash)
 		code = (struct aws_text){hash + 1, (size_t)(code.p + code.len - hash - 1)};
 	while (code.len && (code.p[0] == ' ' || code.p[0] == '\t')) {

@@ -223,9 +223,12 @@ static int string_to_sign(
 	int rc = crypto_sha256_hex(canonical->data, canonical->len, hash);
 	if (rc < 0)
 		return rc;
-	const char *const parts[] = {ALGORITHM "\n", date, "\n", scope, "\n", hash};
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		buf_str(ret, parts[i]);
+	buf_str(ret, ALGORITHM "\n");
+	buf_str(ret, date);
+	buf_char(ret, '\n');
+	buf_str(ret, scope);
+	buf_char(ret, '\n');
+	buf_str(ret, hash);
 	return -ret->failed;
 }
 

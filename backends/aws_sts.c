@@ -204,20 +204,26 @@ void aws_temp_clear(struct aws_temp *t)
 	*t = (struct aws_temp){0};
 }
 
+static int read_credentials(struct aws_text xml, struct aws_temp *t, struct sfs_err *err)
+{
+	int rc;
+	if ((rc = secret_element(xml, "*/*/Credentials/AccessKeyId", &t->id, err)) < 0 ||
+		(rc = secret_element(xml, "*/*/Credentials/SecretAccessKey", &t->key, err)) < 0 ||
+		(rc = secret_element(xml, "*/*/Credentials/SessionToken", &t->token, err)) < 0 ||
+		(rc = expiration(xml, &t->expires, err)) < 0)
+		return rc;
+	return role_arn(xml, &t->arn, err);
+}
+
 int aws_sts_credentials(const char *xml, size_t len, struct aws_temp *ret, struct sfs_err *err)
 {
-	_cleanup_(aws_temp_clear) struct aws_temp t = {0};
-	struct aws_text text = {xml, len};
-	int rc;
-	if ((rc = secret_element(text, "*/*/Credentials/AccessKeyId", &t.id, err)) < 0 ||
-		(rc = secret_element(text, "*/*/Credentials/SecretAccessKey", &t.key, err)) < 0 ||
-		(rc = secret_element(text, "*/*/Credentials/SessionToken", &t.token, err)) < 0 ||
-		(rc = expiration(text, &t.expires, err)) < 0 ||
-		(rc = role_arn(text, &t.arn, err)) < 0)
-		return rc;
-	*ret = t;
-	t = (struct aws_temp){0};
-	return 0;
+	struct aws_temp t = {0};
+	int rc = read_credentials((struct aws_text){xml, len}, &t, err);
+	if (rc < 0)
+		aws_temp_clear(&t);
+	else
+		*ret = t;
+	return rc;
 }
 
 int aws_sts_identity(const char *xml, size_t len, struct buf *ret_account, struct buf *ret_arn,

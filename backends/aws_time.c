@@ -65,7 +65,7 @@ static int64_t days(int year, int month, int day)
 	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 	int64_t y = year - 1;
 	int64_t to_year = y * 365 + y / 4 - y / 100 + y / 400 - 719162;
-	return to_year + before[month - 1] + (leap && month > 2) + day - 1;
+	return to_year + before[(unsigned)(month - 1) % 12] + (leap && month > 2) + day - 1;
 }
 
 static bool day_exists(int year, int month, int day)
