@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/envstore.h"
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -21,11 +22,18 @@ struct env_var {
 struct envstore {
 	struct env_var *vars; /* sorted by name, unique */
 	size_t n, cap;
+	char **patterns; /* asked for at mount; owned */
+	size_t npatterns;
 };
+
+#define FD_NAME	 "fd:" /* and the number */
+#define FD_CHUNK 4096  /* small, because it lives in the secret arena */
 
 bool env_matches(const char *pattern, const char *name)
 {
 	size_t len = strlen(pattern);
+	if (strncmp(name, FD_NAME, strlen(FD_NAME)) == 0)
+		return false;
 	if (len && pattern[len - 1] == '*')
 		return strncmp(pattern, name, len - 1) == 0;
 	return strcmp(pattern, name) == 0;
@@ -51,6 +59,9 @@ void envstore_free(struct envstore *s)
 		return;
 	for (size_t i = 0; i < s->n; i++)
 		var_clear(&s->vars[i]);
+	for (size_t i = 0; i < s->npatterns; i++)
+		mem_free(s->patterns[i]);
+	mem_free(s->patterns);
 	mem_free(s->vars);
 	mem_free(s);
 }
@@ -106,12 +117,30 @@ static void sort_unique(struct envstore *s)
 	s->n = kept;
 }
 
+static int add_pattern(struct envstore *s, const char *pattern, size_t len, struct sfs_err *err)
+{
+	char *copy = mem_strndup(pattern, len);
+	char **v = copy ? mem_realloc(s->patterns, s->npatterns + 1, sizeof(*v)) : NULL;
+	if (!v) {
+		mem_free(copy);
+		return err_set(err, ENOMEM, "keep the environment variables: no memory");
+	}
+	s->patterns = v;
+	v[s->npatterns++] = copy;
+	return 0;
+}
+
 int envstore_take(char *const *environment, const char *const *patterns, size_t n,
 	struct envstore **ret, struct sfs_err *err)
 {
 	_cleanup_(envstore_free_p) struct envstore *s = mem_calloc(1, sizeof(*s));
 	if (!s)
 		return err_set(err, ENOMEM, "keep the environment variables: no memory");
+	for (size_t i = 0; i < n; i++) {
+		int r = add_pattern(s, patterns[i], strlen(patterns[i]), err);
+		if (r < 0)
+			return r;
+	}
 	for (; environment && *environment; environment++) {
 		const char *eq = strchr(*environment, '=');
 		if (!eq || eq == *environment)
@@ -139,12 +168,13 @@ int envstore_parse(const char *text, size_t len, struct envstore **ret, struct s
 		const char *var = text + at;
 		const char *end = memchr(var, '\0', len - at);
 		const char *eq = end ? memchr(var, '=', (size_t)(end - var)) : NULL;
-		if (!eq || eq == var)
+		if (!eq)
 			return err_set(err, EINVAL,
 				"malformed list of environment variables at byte %zu of %zu", at,
 				len);
-		char *name = mem_strndup(var, (size_t)(eq - var));
-		int r = add(s, name, eq + 1, (size_t)(end - eq - 1), err);
+		size_t rest = (size_t)(end - eq - 1);
+		int r = eq == var ? add_pattern(s, eq + 1, rest, err)
+				  : add(s, mem_strndup(var, (size_t)(eq - var)), eq + 1, rest, err);
 		if (r < 0)
 			return r;
 		at += (size_t)(end - var) + 1;
@@ -152,6 +182,85 @@ int envstore_parse(const char *text, size_t len, struct envstore **ret, struct s
 	sort_unique(s);
 	*ret = take(s);
 	return 0;
+}
+
+int envstore_put(
+	struct envstore *s, const char *name, const struct secret *value, struct sfs_err *err)
+{
+	int r = add(s, mem_strdup(name), (const char *)secret_bytes(value), secret_len(value), err);
+	if (r == 0)
+		sort_unique(s);
+	return r;
+}
+
+static int read_all(int fd, int number, struct buf *text, struct sfs_err *err)
+{
+	for (;;) {
+		char *room = buf_reserve(text, FD_CHUNK);
+		ssize_t n = room ? read(fd, room, FD_CHUNK) : -1;
+		if (!room)
+			return err_set(err, text->failed,
+				"descriptor %d: no secret memory left, or more than %d bytes",
+				number, SFS_REF_MAX);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, errno, "read descriptor %d", number);
+		if (n == 0)
+			return 0;
+		buf_advance(text, (size_t)n);
+	}
+}
+
+int envstore_add_fd(struct envstore *s, int number, int fd, struct sfs_err *err)
+{
+	_cleanup_(buf_clear) struct buf text = BUF_SECRET_INIT(SFS_REF_MAX + FD_CHUNK);
+	int r = read_all(fd, number, &text, err);
+	if (r < 0)
+		return r;
+	size_t len = text.len;
+	if (len && text.data[len - 1] == '\n')
+		len--;
+	if (len && text.data[len - 1] == '\r')
+		len--;
+	if (len > SFS_REF_MAX)
+		return err_set(
+			err, EFBIG, "descriptor %d gives more than %d bytes", number, SFS_REF_MAX);
+	if (!len || memchr(text.data, '\0', len))
+		return err_set(err, EINVAL, "descriptor %d gives %s, which is no credential",
+			number, len ? "a NUL" : "nothing");
+	r = add(s, mem_asprintf(FD_NAME "%d", number), text.data, len, err);
+	if (r == 0)
+		sort_unique(s);
+	return r;
+}
+
+static bool covers(const char *taken, const char *pattern)
+{
+	size_t len = strlen(taken);
+	if (strcmp(taken, pattern) == 0)
+		return true;
+	return len && taken[len - 1] == '*' && strncmp(taken, pattern, len - 1) == 0;
+}
+
+bool envstore_covers(const struct envstore *s, const char *pattern)
+{
+	for (size_t i = 0; i < s->npatterns; i++)
+		if (covers(s->patterns[i], pattern))
+			return true;
+	return false;
+}
+
+static int write_pattern(int fd, const char *pattern)
+{
+	struct iovec iov[] = {
+		{.iov_base = (char[]){'='}, .iov_len = 1},
+		{.iov_base = (void *)(uintptr_t)pattern, .iov_len = strlen(pattern) + 1},
+	};
+	ssize_t n = writev(fd, iov, 2);
+	if (n < 0)
+		return -errno;
+	return (size_t)n == iov[0].iov_len + iov[1].iov_len ? 0 : -EIO;
 }
 
 static int write_var(int fd, const struct env_var *v)
@@ -178,6 +287,11 @@ int envstore_memfd(const struct envstore *s, int *ret_fd, struct sfs_err *err)
 	_cleanup_close_ int fd = memfd_create("secretfs-env", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return err_errno(err, errno, "make a memory file for the environment variables");
+	for (size_t i = 0; i < s->npatterns; i++) {
+		int r = write_pattern(fd, s->patterns[i]);
+		if (r < 0)
+			return err_errno(err, -r, "write environment variables to a memory file");
+	}
 	for (size_t i = 0; i < s->n; i++) {
 		int r = write_var(fd, &s->vars[i]);
 		if (r < 0)

@@ -7,6 +7,28 @@
 
 #define CONFIG_ORIGIN_OPTION "-o" /* origin of what the command line says */
 
+#define NEEDS_MAX	4096 /* paths, or patterns of variables; bounds the holder's command line */
+#define NEEDS_VARIABLES 256   /* variables that one back end looks at before the mount */
+
+/* A growing list of strings, each once; ended by NULL. */
+struct config_list {
+	char **v;
+	size_t n;
+	bool failed; /* no memory */
+};
+/* Takes `s` over; NULL = making it failed. */
+void config_list_add(struct config_list *l, char *s);
+/* Hands the strings over, also of an empty list; ENOMEM if it failed. */
+int config_list_end(struct config_list *l, char ***ret, struct sfs_err *err);
+void config_list_clear(struct config_list *l);
+/* What the options name, for config_paths() and config_env(). */
+void config_add_paths(struct config_list *l, const struct config *c);
+void config_add_env(struct config_list *l, const struct config *c);
+/* The directory that holds a file, and that of its target where a link leads elsewhere; a directory
+ * alone, canonical as far as it exists. */
+void config_add_file(struct config_list *l, const char *path);
+void config_add_dir(struct config_list *l, const char *path);
+
 /* Turns accepted options into numbers, once, so that a policy costs no parsing. `uid`, `gid`: where
  * the mount has none. */
 void config_compile(struct config *c, uid_t uid, gid_t gid);

@@ -7,15 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* A growing list of strings, each once. */
-struct list {
-	char **v;
-	size_t n;
-	bool failed;
-};
+/* --- lists --- */
 
-/* Takes `s` over. */
-static void list_add_own(struct list *l, char *s)
+void config_list_add(struct config_list *l, char *s)
 {
 	char **v = s ? mem_realloc(l->v, l->n + 2, sizeof(*v)) : NULL;
 	if (!v) {
@@ -33,17 +27,24 @@ static void list_add_own(struct list *l, char *s)
 	v[l->n] = NULL;
 }
 
-static int list_end(struct list *l, char ***ret, struct sfs_err *err)
+void config_list_clear(struct config_list *l)
+{
+	for (size_t i = 0; l->v && i < l->n; i++)
+		mem_free(l->v[i]);
+	mem_free(l->v);
+	*l = (struct config_list){0};
+}
+
+int config_list_end(struct config_list *l, char ***ret, struct sfs_err *err)
 {
 	if (!l->v && !l->failed)
 		l->v = mem_calloc(1, sizeof(*l->v));
 	if (l->v && !l->failed) {
 		*ret = l->v;
+		*l = (struct config_list){0};
 		return 0;
 	}
-	for (size_t i = 0; l->v && i < l->n; i++)
-		mem_free(l->v[i]);
-	mem_free(l->v);
+	config_list_clear(l);
 	return err_set(err, ENOMEM, "out of memory");
 }
 
@@ -58,17 +59,17 @@ static char *parent_of(const char *path)
 }
 
 /* The directory that holds `path`, canonical as far as it exists. */
-static void add_parent(struct list *l, const char *path)
+static void add_parent(struct config_list *l, const char *path)
 {
 	_cleanup_free_ char *parent = parent_of(path);
 	_cleanup_close_ int fd = -1;
 	char *canonical = NULL;
 	if (parent && path_open_dir(&outside, parent, &canonical, &fd, NULL) < 0)
 		canonical = mem_strdup(parent);
-	list_add_own(l, canonical);
+	config_list_add(l, canonical);
 }
 
-static void add_path(struct list *l, const char *path)
+static void add_path(struct config_list *l, const char *path)
 {
 	_cleanup_free_ char *canonical = NULL;
 	_cleanup_close_ int fd = -1;
@@ -83,12 +84,12 @@ static void add_path(struct list *l, const char *path)
 	if (len > 1)
 		add_parent(l, plain);
 	if (path_open_dir(&outside, plain, &canonical, &fd, NULL) == 0)
-		list_add_own(l, mem_strdup(canonical));
+		config_list_add(l, mem_strdup(canonical));
 	else if (path_open_file(&outside, plain, &canonical, &fd, NULL) == 0)
 		add_parent(l, canonical);
 }
 
-static void add_option_paths(struct list *l, const struct opt_values *vals)
+static void add_option_paths(struct config_list *l, const struct opt_values *vals)
 {
 	for (size_t i = 0; i < vals->n; i++) {
 		const struct opt_value *v = &vals->v[i];
@@ -99,54 +100,86 @@ static void add_option_paths(struct list *l, const struct opt_values *vals)
 	}
 }
 
-int config_paths(const struct config *c, char ***ret, struct sfs_err *err)
+void config_add_file(struct config_list *l, const char *path)
 {
-	struct list l = {0};
+	_cleanup_free_ char *canonical = NULL;
+	_cleanup_close_ int fd = -1;
+	if (!strcmp(path, "/")) {
+		config_list_add(l, mem_strdup(path));
+		return;
+	}
+	add_parent(l, path);
+	if (path_open_file(&outside, path, &canonical, &fd, NULL) == 0)
+		add_parent(l, canonical);
+}
+
+void config_add_dir(struct config_list *l, const char *path)
+{
+	char *canonical = NULL;
+	_cleanup_close_ int fd = -1;
+	if (path_open_dir(&outside, path, &canonical, &fd, NULL) < 0)
+		canonical = mem_strdup(path);
+	config_list_add(l, canonical);
+}
+
+void config_add_paths(struct config_list *l, const struct config *c)
+{
 	if (c->file)
-		add_parent(&l, c->file);
+		add_parent(l, c->file);
 	if (c->source && c->source[0] == '/')
-		add_parent(&l, c->source); /* where a link to the file lies */
-	add_option_paths(&l, &c->mount);
+		add_parent(l, c->source); /* where a link to the file lies */
+	add_option_paths(l, &c->mount);
 	for (size_t i = 0; i < c->nbackends; i++) {
 		const struct backend_conf *b = &c->backends[i];
 		if (b->ops->flags & BACKEND_LOCATION_PATH)
-			add_path(&l, b->location);
-		add_option_paths(&l, &b->common);
-		add_option_paths(&l, &b->own);
+			add_path(l, b->location);
+		add_option_paths(l, &b->common);
+		add_option_paths(l, &b->own);
 	}
-	return list_end(&l, ret, err);
+}
+
+int config_paths(const struct config *c, char ***ret, struct sfs_err *err)
+{
+	struct config_list l = {0};
+	config_add_paths(&l, c);
+	return config_list_end(&l, ret, err);
 }
 
 /* --- variables --- */
 
-static void add_patterns(struct list *l, const char *text)
+static void add_patterns(struct config_list *l, const char *text)
 {
 	while (*text) {
 		text += strspn(text, " \t,");
 		size_t len = strcspn(text, " \t,");
 		if (len)
-			list_add_own(l, mem_strndup(text, len));
+			config_list_add(l, mem_strndup(text, len));
 		text += len;
 	}
 }
 
-static void add_option_env(struct list *l, const struct opt_values *vals)
+static void add_option_env(struct config_list *l, const struct opt_values *vals)
 {
 	for (size_t i = 0; i < vals->n; i++)
 		if (opt_reference(&vals->v[i]) && !strncmp(vals->v[i].text, "env:", 4))
-			list_add_own(l, mem_strdup(vals->v[i].text + 4));
+			config_list_add(l, mem_strdup(vals->v[i].text + 4));
+}
+
+void config_add_env(struct config_list *l, const struct config *c)
+{
+	for (size_t i = 0; i < c->nbackends; i++) {
+		const struct backend_conf *b = &c->backends[i];
+		if (b->ops->flags & BACKEND_LOCATION_ENV)
+			add_patterns(l, b->location);
+		add_option_env(l, &b->own);
+	}
 }
 
 int config_env(const struct config *c, char ***ret, struct sfs_err *err)
 {
-	struct list l = {0};
-	for (size_t i = 0; i < c->nbackends; i++) {
-		const struct backend_conf *b = &c->backends[i];
-		if (b->ops->flags & BACKEND_LOCATION_ENV)
-			add_patterns(&l, b->location);
-		add_option_env(&l, &b->own);
-	}
-	return list_end(&l, ret, err);
+	struct config_list l = {0};
+	config_add_env(&l, c);
+	return config_list_end(&l, ret, err);
 }
 
 /* --- text --- */

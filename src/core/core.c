@@ -201,8 +201,7 @@ static int make_store(struct core *core, const struct config *c)
 	return store_new(&conf, &core->store);
 }
 
-static struct core *new_core(
-	const struct path_env *paths, const struct envstore *env, const struct core_events *ev)
+static struct core *new_core(const struct machine *machine, const struct core_events *ev)
 {
 	struct core *core = mem_calloc(1, sizeof(*core));
 	if (!core || events_new(&core->events) < 0 || tree_init(&core->tree) < 0) {
@@ -212,8 +211,7 @@ static struct core *new_core(
 		return NULL;
 	}
 	init_locks(core);
-	core->paths = paths;
-	core->env = env;
+	core->machine = machine;
 	if (ev)
 		core->ev = *ev;
 	core->started_wall = clock_wall();
@@ -303,10 +301,10 @@ static int open_all(struct core *core, struct config *c, struct sfs_err *err)
 	return r;
 }
 
-int core_open(struct config *c, const struct path_env *paths, const struct envstore *env,
-	const struct core_events *ev, struct core **ret, struct sfs_err *err)
+int core_open(struct config *c, const struct machine *machine, const struct core_events *ev,
+	struct core **ret, struct sfs_err *err)
 {
-	struct core *core = new_core(paths, env, ev);
+	struct core *core = new_core(machine, ev);
 	if (!core)
 		return err_set(err, ENOMEM, "out of memory");
 	int r = open_all(core, c, err);

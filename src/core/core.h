@@ -55,15 +55,15 @@ struct core_events {
 };
 
 /* Opens all back ends and starts them. A back end that is down is no error; a wrong location or
- * option is. `c` passes to the core on success. `paths` and `env` stay the caller's and must live
- * until core_free() (a reload opens more). */
-int core_open(struct config *c, const struct path_env *paths, const struct envstore *env,
-	const struct core_events *ev, struct core **ret, struct sfs_err *err);
+ * option is. `c` passes to the core on success. `machine` stays the caller's and must live until
+ * core_free() (a reload opens more). */
+int core_open(struct config *c, const struct machine *machine, const struct core_events *ev,
+	struct core **ret, struct sfs_err *err);
 /* Waits until every local source has listed once, and every source if `all`, but not beyond
  * `deadline` (boot time). The error is the first listing's. */
 int core_wait_listed(struct core *core, bool all, int64_t deadline, struct sfs_err *err);
 /* Puts a new configuration in force: sources that did not change stay, rules apply at once. All or
- * nothing; `c` passes on success. */
+ * nothing; `c` passes on success. What would have to be fixed at mount and was not is refused. */
 int core_reload(struct core *core, struct config *c, struct sfs_err *err);
 /* Every waiter gets EIO, threads end. References to dents must be given back before core_free(). */
 void core_shutdown(struct core *core);

@@ -110,8 +110,7 @@ int core_inst_open(struct core *core, const struct backend_conf *conf, struct co
 	if (!ci)
 		return err_set(err, ENOMEM, "%s: out of memory", conf->name);
 	core_list_events(&ev, ci);
-	int r = instance_open(
-		conf, core->paths, core->env, core->store, core->timeout, &ev, &ci->in, err);
+	int r = instance_open(conf, core->machine, core->store, core->timeout, &ev, &ci->in, err);
 	if (r < 0) {
 		core_inst_unref(ci);
 		return r;

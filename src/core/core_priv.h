@@ -96,8 +96,7 @@ struct core {
 	size_t nold;
 	struct ptab policies; /* struct policy, one for each combination met; they live as long as
 				 the core */
-	const struct path_env *paths;
-	const struct envstore *env;
+	const struct machine *machine;
 	struct core_events ev;
 	bool flushing;		  /* a thread sends events: others leave theirs to it */
 	struct core_after *after; /* core_after_events() */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A new configuration in force: new sources are opened before anything changes, old ones closed
  * after. */
+#include "core/config_needs.h"
 #include "core/core_priv.h"
 
 #include "base/alloc.h"
@@ -349,6 +350,8 @@ int core_reload(struct core *core, struct config *c, struct sfs_err *err)
 	pthread_mutex_lock(&core->lock);
 	int e = config_check_reload(core->conf, c, err);
 	pthread_mutex_unlock(&core->lock);
+	if (e == 0)
+		e = config_check_fixed(c, core->machine, err);
 	if (e == 0)
 		e = reload_alloc(&r, err);
 	if (e == 0)

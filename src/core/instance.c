@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/config_needs.h"
 #include "core/instance_priv.h"
 
 #include "base/alloc.h"
@@ -113,15 +114,18 @@ static int set_up(struct instance *in, const struct backend_conf *conf, struct s
 	return 0;
 }
 
-static int open_backend(struct instance *in, const struct path_env *paths,
-	const struct envstore *env, struct sfs_err *err)
+static int open_backend(struct instance *in, const struct machine *m, struct sfs_err *err)
 {
 	int r;
 
+	in->machine = m;
+	in->runner = (struct runner){.run = instance_run, .arg = in};
 	in->env = (struct backend_env){
 		.instance = in->conf.name,
-		.paths = paths,
-		.env = env,
+		.paths = m->paths,
+		.env = m->env,
+		.home = config_home(&in->conf, m),
+		.runner = m->runner ? &in->runner : NULL,
 		.inline_values = in->conf.values,
 		.n_inline = in->conf.nvalues,
 	};
@@ -135,9 +139,9 @@ static int open_backend(struct instance *in, const struct path_env *paths,
 	return err_prefix(err, "%s", in->conf.name);
 }
 
-int instance_open(const struct backend_conf *conf, const struct path_env *paths,
-	const struct envstore *env, struct store *store, int64_t timeout,
-	const struct instance_events *ev, struct instance **ret, struct sfs_err *err)
+int instance_open(const struct backend_conf *conf, const struct machine *machine,
+	struct store *store, int64_t timeout, const struct instance_events *ev,
+	struct instance **ret, struct sfs_err *err)
 {
 	struct instance *in;
 	struct sfs_err own;
@@ -158,7 +162,7 @@ int instance_open(const struct backend_conf *conf, const struct path_env *paths,
 	in->stop_fd = -1;
 	r = set_up(in, conf, err);
 	if (r == 0)
-		r = open_backend(in, paths, env, err);
+		r = open_backend(in, machine, err);
 	if (r < 0) {
 		if (in->source)
 			source_detach(in->source);

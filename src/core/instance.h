@@ -9,6 +9,7 @@
 #define SFS_CORE_INSTANCE_H
 
 #include "core/config.h"
+#include "core/machine.h"
 #include "core/store.h"
 
 struct instance;
@@ -46,12 +47,12 @@ struct instance_events {
 	void *arg;
 };
 
-/* Opens the back end and makes its source in `store`. `conf` is copied; `paths`, `env` and `store`
- * must outlive the instance. `timeout` in seconds bounds a call that has no deadline of its own.
+/* Opens the back end and makes its source in `store`. `conf` is copied; `machine` and `store` must
+ * outlive the instance. `timeout` in seconds bounds a call that has no deadline of its own.
  * Errors: the back end's; EINVAL if it lacks a required call. */
-int instance_open(const struct backend_conf *conf, const struct path_env *paths,
-	const struct envstore *env, struct store *store, int64_t timeout,
-	const struct instance_events *ev, struct instance **ret, struct sfs_err *err);
+int instance_open(const struct backend_conf *conf, const struct machine *machine,
+	struct store *store, int64_t timeout, const struct instance_events *ev,
+	struct instance **ret, struct sfs_err *err);
 /* Starts the watch thread where there is a watch. */
 int instance_start(struct instance *in, struct sfs_err *err);
 /* Detaches the source, stops watch and workers (waits for running calls, at most 2 s), closes the
@@ -65,6 +66,20 @@ struct source *instance_source(struct instance *in);
 /* True while the watch runs and has reported once: with BACKEND_LIST_COMPLETE an unlisted name does
  * not exist. */
 bool instance_list_complete(const struct instance *in);
+
+/* What the back end tells of itself; these do not block and may be called until instance_close().
+ * Appends members of a JSON object, not checked, with commas between; nothing where there is no
+ * such call. Errors: of the buffer. */
+int instance_status(struct instance *in, struct buf *out);
+/* False where the back end does not count. */
+bool instance_counts(struct instance *in, struct backend_counts *ret);
+/* Steps of `secretfs check`, in the calling thread, for at most the instance's timeout: `say` gets
+ * each of them. Errors: when it is no use to go on. */
+struct check_sink {
+	void (*say)(void *arg, enum check_result result, const char *what, const char *text);
+	void *arg;
+};
+int instance_check(struct instance *in, struct check_sink *sink, struct sfs_err *err);
 
 /* Asynchronous calls: `done` is called exactly once, from a worker thread or instance_close(),
  * unless the call returns -errno. A back end that ignores its deadline delays `done`: who must

@@ -24,7 +24,9 @@ struct watch_sink {
 struct instance {
 	struct backend_conf conf; /* a copy */
 	struct backend_env env;
-	void *state; /* of the back end, if `opened` */
+	const struct machine *machine;
+	struct runner runner; /* what the back end calls: instance_run() */
+	void *state;	      /* of the back end, if `opened` */
 	bool opened;
 	struct store *store;
 	struct source *source;
@@ -61,6 +63,11 @@ int batch_start(void *arg, struct flight *const *v, size_t n, struct sfs_err *er
 /* instance_list.c */
 /* Answers ENODEV to everybody who still waits; for the end. */
 void instance_orphan_calls(struct instance *in);
+
+/* instance_about.c */
+/* struct runner of the back end: finds the command among those of this source. */
+int instance_run(void *arg, const char *line, const struct call *call, struct buf *out,
+	struct buf *ret_stderr, int *ret_status, struct sfs_err *err);
 
 /* instance_watch.c */
 int watch_start(struct instance *in, struct sfs_err *err);

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/status.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "core/core_hydrate.h"
+#include "core/status_priv.h"
+#include "net/json.h"
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
-static int64_t seconds(int64_t ns)
+#define ABOUT_MAX 65536 /* of what one back end tells */
+
+int64_t status_seconds(int64_t ns)
 {
 	return ns < 0 ? 0 : ns / NSEC_PER_SEC;
 }
@@ -51,22 +57,6 @@ static void add_time(struct buf *out, bool *first, const char *name, int64_t wal
 
 /* --- one source --- */
 
-/* A snapshot of what the tree lock guards, so that text is built without it. */
-struct inst_view {
-	struct core_inst *ci; /* a reference */
-	size_t names, skipped;
-	bool truncated, answered, running, complete;
-	int64_t list_age;	 /* ns; -1 = never */
-	struct sfs_err list_err; /* or what the listing said is wrong */
-	struct source_health health;
-	char location[256]; /* escaped */
-};
-
-struct views {
-	struct inst_view v[SFS_BACKENDS_MAX];
-	size_t n;
-};
-
 static void view_inst(struct core_inst *ci, struct inst_view *v)
 {
 	const struct backend_conf *conf = instance_conf(ci->in);
@@ -86,7 +76,19 @@ static void view_inst(struct core_inst *ci, struct inst_view *v)
 	core_inst_ref(ci);
 }
 
-static void view_all(struct core *core, struct views *ret)
+/* What the back end tells itself, without the tree lock. */
+static void view_about(struct inst_view *v)
+{
+	v->about = (struct buf)BUF_INIT(ABOUT_MAX);
+	if (!inst_enter(v->ci))
+		return;
+	v->counted = instance_counts(v->ci->in, &v->counts);
+	if (instance_status(v->ci->in, &v->about) < 0)
+		buf_clear(&v->about);
+	inst_leave(v->ci);
+}
+
+void views_take(struct core *core, struct views *ret)
 {
 	ret->n = 0;
 	core_lock(core);
@@ -94,15 +96,19 @@ static void view_all(struct core *core, struct views *ret)
 		if (!core->insts[i]->closing)
 			view_inst(core->insts[i], &ret->v[ret->n++]);
 	core_unlock(core);
+	for (size_t i = 0; i < ret->n; i++)
+		view_about(&ret->v[i]);
 }
 
-static void views_end(struct views *v)
+void views_end(struct views *v)
 {
-	for (size_t i = 0; i < v->n; i++)
+	for (size_t i = 0; i < v->n; i++) {
+		buf_clear(&v->v[i].about);
 		core_inst_unref(v->v[i].ci);
+	}
 }
 
-static const char *state_of(const struct inst_view *v)
+const char *view_state(const struct inst_view *v)
 {
 	if (v->health.backoff_until > clock_boot())
 		return "backoff";
@@ -118,15 +124,29 @@ static const char *last_error(const struct inst_view *v)
 	return v->health.last_error.code ? v->health.last_error.msg : NULL;
 }
 
-static void inst_json(const struct inst_view *v, struct buf *out)
+static void counts_json(const struct backend_counts *c, struct buf *out)
 {
 	bool first = true;
 	buf_char(out, '{');
+	add_number(out, &first, "calls", (int64_t)c->calls);
+	add_number(out, &first, "errors", (int64_t)c->errors);
+	add_number(out, &first, "retries", (int64_t)c->retries);
+	add_number(out, &first, "throttled", (int64_t)c->throttled);
+	add_number(out, &first, "bytes_in", (int64_t)c->bytes_in);
+	add_number(out, &first, "bytes_out", (int64_t)c->bytes_out);
+	member(out, &first, "cost_usd");
+	buf_printf(out, "%.6f", c->cost_usd);
+	buf_char(out, '}');
+}
+
+static void inst_members(const struct inst_view *v, struct buf *out)
+{
+	bool first = true;
 	add_text(out, &first, "name", v->ci->name);
 	add_text(out, &first, "type", v->ci->ops->name);
 	add_text(out, &first, "location", v->location);
 	add_text(out, &first, "at", v->ci->at);
-	add_text(out, &first, "state", state_of(v));
+	add_text(out, &first, "state", view_state(v));
 	add_number(out, &first, "names", (int64_t)v->names);
 	add_number(out, &first, "skipped", (int64_t)v->skipped);
 	add_bool(out, &first, "truncated", v->truncated);
@@ -135,7 +155,7 @@ static void inst_json(const struct inst_view *v, struct buf *out)
 	if (v->list_age < 0)
 		buf_str(out, "null");
 	else
-		buf_printf(out, "%" PRId64, seconds(v->list_age));
+		buf_printf(out, "%" PRId64, status_seconds(v->list_age));
 	add_number(out, &first, "fetches", (int64_t)v->health.fetches);
 	add_number(out, &first, "failures", (int64_t)v->health.failures);
 	add_number(out, &first, "joined", (int64_t)v->health.joined);
@@ -146,7 +166,35 @@ static void inst_json(const struct inst_view *v, struct buf *out)
 	add_time(out, &first, "last_ok", v->health.last_ok_wall);
 	add_text(out, &first, "last_error", last_error(v));
 	add_time(out, &first, "last_error_time", v->health.last_error_wall);
-	buf_char(out, '}');
+	if (v->counted) {
+		member(out, &first, "requests");
+		counts_json(&v->counts, out);
+	}
+}
+
+/* What the back end says goes in only if the object stays one that every parser reads: well-formed,
+ * and no name twice. */
+static void inst_json(const struct inst_view *v, struct buf *out)
+{
+	static struct log_rate rate = LOG_RATE(3600);
+	_cleanup_(buf_clear) struct buf all = BUF_INIT(SFS_TEXT_MAX);
+	struct json *doc = NULL;
+	buf_char(&all, '{');
+	inst_members(v, &all);
+	size_t own = all.len;
+	if (v->about.len) {
+		buf_char(&all, ',');
+		buf_add(&all, v->about.data, v->about.len);
+	}
+	buf_char(&all, '}');
+	if (v->about.len && json_parse(buf_text(&all), all.len, JSON_STRICT, &doc, NULL) < 0) {
+		if (log_due(&rate))
+			log_error("%s: what the back end says of itself is no JSON", v->ci->name);
+		all.len = own;
+		buf_char(&all, '}');
+	}
+	json_free(doc);
+	buf_add(out, buf_text(&all), all.len);
 }
 
 /* --- status --- */
@@ -272,13 +320,13 @@ static void head_json(struct core *core, struct buf *out)
 	add_number(out, &first, "pid", getpid());
 	add_number(out, &first, "uid", geteuid());
 	add_time(out, &first, "started", core->started_wall);
-	add_number(out, &first, "uptime", seconds(clock_boot() - core->started_boot));
+	add_number(out, &first, "uptime", status_seconds(clock_boot() - core->started_boot));
 }
 
 void status_json(struct core *core, struct buf *out)
 {
 	struct views v;
-	view_all(core, &v);
+	views_take(core, &v);
 	buf_str(out, "{");
 	head_json(core, out);
 	buf_str(out, ",\n \"memory\":");
@@ -300,158 +348,6 @@ void status_json(struct core *core, struct buf *out)
 	views_end(&v);
 }
 
-/* --- metrics --- */
-
-static void metric_head(struct buf *out, const char *name, const char *type, const char *help)
-{
-	buf_printf(out, "# HELP secretfs_%s %s\n# TYPE secretfs_%s %s\n", name, help, name, type);
-}
-
-static void metric_one(
-	struct buf *out, const char *name, const char *type, const char *help, uint64_t n)
-{
-	metric_head(out, name, type, help);
-	buf_printf(out, "secretfs_%s %" PRIu64 "\n", name, n);
-}
-
-/* A label value: printable ASCII with \ and " escaped. */
-static void label(struct buf *out, const char *text)
-{
-	char shown[512];
-	text_escaped(shown, sizeof(shown), text, strlen(text));
-	for (const char *p = shown; *p; p++) {
-		if (*p == '"' || *p == '\\')
-			buf_char(out, '\\');
-		buf_char(out, *p);
-	}
-}
-
-struct inst_metric {
-	const char *name, *type, *help;
-	int64_t (*get)(const struct inst_view *v);
-};
-
-static int64_t get_fetches(const struct inst_view *v)
-{
-	return (int64_t)v->health.fetches;
-}
-
-static int64_t get_failures(const struct inst_view *v)
-{
-	return (int64_t)v->health.failures;
-}
-
-static int64_t get_joined(const struct inst_view *v)
-{
-	return (int64_t)v->health.joined;
-}
-
-static int64_t get_delayed(const struct inst_view *v)
-{
-	return (int64_t)v->health.delayed;
-}
-
-static int64_t get_delayed_out(const struct inst_view *v)
-{
-	return (int64_t)v->health.delayed_out;
-}
-
-static int64_t get_delayed_now(const struct inst_view *v)
-{
-	return (int64_t)v->health.waiting;
-}
-
-static int64_t get_names(const struct inst_view *v)
-{
-	return (int64_t)v->names;
-}
-
-static int64_t get_list_age(const struct inst_view *v)
-{
-	return v->list_age < 0 ? -1 : seconds(v->list_age);
-}
-
-static int64_t get_up(const struct inst_view *v)
-{
-	return !strcmp(state_of(v), "ok");
-}
-
-static const struct inst_metric inst_metrics[] = {
-	{"backend_up", "gauge", "1 if the last answers of the back end were well.", get_up},
-	{"backend_names", "gauge", "Names in the listing.", get_names},
-	{"backend_list_age_seconds", "gauge", "Age of the listing; -1 = there is none yet.",
-		get_list_age},
-	{"backend_fetches_total", "counter", "Fetches of values.", get_fetches},
-	{"backend_failures_total", "counter", "Fetches that failed.", get_failures},
-	{"backend_joined_total", "counter", "Readers that joined a running fetch.", get_joined},
-	{"backend_delayed_total", "counter", "Opens that had to wait because of open_rate.",
-		get_delayed},
-	{"backend_delayed_out_total", "counter", "Of these, opens whose time was over first.",
-		get_delayed_out},
-	{"backend_delayed", "gauge", "Opens that wait because of open_rate now.", get_delayed_now},
-};
-
-static void inst_metric(const struct inst_metric *m, const struct views *v, struct buf *out)
-{
-	metric_head(out, m->name, m->type, m->help);
-	for (size_t i = 0; i < v->n; i++) {
-		buf_printf(out, "secretfs_%s{backend=\"", m->name);
-		label(out, v->v[i].ci->name);
-		buf_printf(out, "\"} %" PRId64 "\n", m->get(&v->v[i]));
-	}
-}
-
-static void hydration_metrics(struct core *core, struct buf *out)
-{
-	struct hydrate_view v;
-	core_hydrate_look(core, &v);
-	if (v.mode == HYDRATE_NONE)
-		return;
-	metric_one(out, "hydration_secrets", "gauge", "Secrets to be held.", v.kept.total);
-	metric_one(out, "hydration_done", "gauge", "Of them: tried at least once.", v.kept.tried);
-	metric_one(out, "hydration_failed", "gauge", "Of them: without a value, the fetch failed.",
-		v.kept.failed);
-	metric_one(out, "hydration_missing", "gauge", "Of them: without a value for want of room.",
-		v.kept.missing);
-}
-
-void status_metrics(struct core *core, struct buf *out)
-{
-	struct secret_stats st;
-	struct views v;
-	size_t bytes, values;
-	uint64_t evictions;
-	secret_stats(&st);
-	store_totals(core->store, &bytes, &values, &evictions);
-	metric_one(out, "cached_values", "gauge", "Values in the cache.", values);
-	metric_one(out, "cached_bytes", "gauge", "Sum of their sizes.", bytes);
-	metric_one(out, "evictions_total", "counter", "Values dropped for room.", evictions);
-	metric_one(out, "arena_used_bytes", "gauge", "Bytes used in the secret memory.", st.used);
-	metric_one(out, "arena_limit_bytes", "gauge", "Bytes it may grow to.", st.cap);
-	metric_one(out, "arena_locked", "gauge", "1 if all of it is locked in memory.", st.locked);
-	metric_one(out, "arena_failed_total", "counter", "Allocations refused because it was full.",
-		st.failed);
-	hydration_metrics(core, out);
-	metric_one(out, "uptime_seconds", "gauge", "Seconds since the start.",
-		(uint64_t)seconds(clock_boot() - core->started_boot));
-	if (core->ev.gauges) {
-		struct core_gauges g = {0};
-		core->ev.gauges(core->ev.arg, &g);
-		metric_one(out, "inodes", "gauge", "Inodes the kernel knows or uses.", g.inodes);
-		metric_one(out, "handles", "gauge", "Open files and directories.", g.handles);
-		if (g.audited) {
-			metric_one(out, "audit_lines_total", "counter", "Audit lines written.",
-				g.audit_lines);
-			metric_one(out, "audit_failures_total", "counter",
-				"Audit lines that could not be written.", g.audit_failures);
-		}
-	}
-	view_all(core, &v);
-	for (size_t i = 0; i < sizeof(inst_metrics) / sizeof(inst_metrics[0]); i++)
-		inst_metric(&inst_metrics[i], &v, out);
-	views_end(&v);
-}
-
 /* --- names --- */
 
 struct cached {
@@ -464,7 +360,7 @@ static void add_left(struct buf *out, const struct entry_info *info)
 	if (info->expires_boot == CLOCK_NEVER)
 		buf_str(out, "never");
 	else
-		buf_printf(out, "%" PRId64, seconds(info->expires_boot - clock_boot()));
+		buf_printf(out, "%" PRId64, status_seconds(info->expires_boot - clock_boot()));
 }
 
 /* Path of the entry's secret; the provider's name when no path shows it. */
@@ -488,7 +384,7 @@ static int cached_line(void *arg, struct entry *e)
 	add_name(c, entry_user(e), entry_name(e));
 	buf_char(c->out, '\t');
 	text_to_arg(c->out, p->version ? p->version : "-");
-	buf_printf(c->out, "\t%" PRId64 "\t", seconds(clock_boot() - info.fetched_boot));
+	buf_printf(c->out, "\t%" PRId64 "\t", status_seconds(clock_boot() - info.fetched_boot));
 	add_left(c->out, &info);
 	buf_printf(c->out, "\t%s\n", entry_state_text(info.state));
 	payload_unref(p);

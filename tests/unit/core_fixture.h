@@ -90,12 +90,14 @@ static inline struct core *fx_open_unlisted(const char *text)
 	struct sfs_err err = {0};
 	struct envstore *env = NULL;
 	struct core *core = NULL;
+	struct machine *machine = mem_calloc(1, sizeof(*machine));
 	const struct core_events ev = {.changed = fx_changed};
 	if (!registered)
 		fakes_register();
 	registered = true;
 	cr_assert_eq(envstore_parse("", 0, &env, &err), 0);
-	int r = core_open(fx_config(text), &fx_paths, env, &ev, &core, &err);
+	*machine = (struct machine){.paths = &fx_paths, .env = env};
+	int r = core_open(fx_config(text), machine, &ev, &core, &err);
 	cr_assert_eq(r, 0, "%s", err.msg);
 	return core;
 }
@@ -111,10 +113,12 @@ static inline void fx_close(struct core *core)
 {
 	for (size_t i = 0; i < FAKES; i++)
 		fake_release(i);
-	struct envstore *env = (struct envstore *)core->env;
+	struct machine *machine = (struct machine *)core->machine;
+	struct envstore *env = (struct envstore *)machine->env;
 	core_shutdown(core);
 	core_free(core);
 	envstore_free(env);
+	mem_free(machine);
 	for (size_t i = 0; i < FAKES; i++)
 		fake_clear(&fakes[i]);
 }

@@ -22,13 +22,15 @@ static inline void changed(void *arg, struct dent *d, enum core_change what)
 static inline void fs_setup(bool no_open)
 {
 	static const struct path_env paths = {.covered_fd = -1};
+	static struct machine machine = {.paths = &paths};
 	const struct core_events ev = {.changed = changed};
 	struct config *c = NULL;
 	struct sfs_err err;
 	clock_fake(1000 * NSEC_PER_SEC, 5000 * NSEC_PER_SEC);
 	cr_assert_eq(envstore_parse("", 0, &env, &err), 0);
+	machine.env = env;
 	cr_assert_eq(config_load("example:", "lazy", &paths, &c, &err), 0, "%s", err.msg);
-	cr_assert_eq(core_open(c, &paths, env, &ev, &fs.core, &err), 0, "%s", err.msg);
+	cr_assert_eq(core_open(c, &machine, &ev, &fs.core, &err), 0, "%s", err.msg);
 	fs.no_open = no_open;
 	cr_assert_eq(inodes_new(&fs), 0);
 	cr_assert_eq(jobs_new(&fs.notifier), 0);

@@ -213,12 +213,14 @@ static inline void on_changed(void *arg, struct instance *i, const char *name)
 
 static const struct instance_events events = {on_listed, on_changed, NULL};
 
+static struct machine machine;
+
 static inline int try_open(const char *name)
 {
 	struct backend_conf conf = {
 		.name = (char *)name, .ops = &ops, .location = (char *)"here", .at = (char *)""};
 
-	return instance_open(&conf, NULL, NULL, store, 10, &events, &in, &err);
+	return instance_open(&conf, &machine, store, 10, &events, &in, &err);
 }
 
 static inline void set_up(void)

@@ -534,9 +534,10 @@ Test(core, wrong_location_is_an_error_of_open)
 	struct envstore *env = NULL;
 	fakes_register();
 	cr_assert_eq(envstore_parse("", 0, &env, &err), 0);
+	const struct machine machine = {.paths = &fx_paths, .env = env};
 	struct config *c = fx_config("[backend a]\ntype = fake\nlocation = 0\n"
 				     "[backend b]\ntype = fake\nlocation = 99\n");
-	cr_assert_eq(core_open(c, &fx_paths, env, NULL, &core, &err), -EINVAL);
+	cr_assert_eq(core_open(c, &machine, NULL, &core, &err), -EINVAL);
 	cr_assert_null(core);
 	cr_assert(strstr(err.msg, "no such fake"));
 	config_free(c);

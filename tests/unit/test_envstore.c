@@ -60,6 +60,93 @@ Test(envstore, takes_what_matches_and_the_first_of_equal_names)
 	cr_assert_eq(blocks(), 0);
 }
 
+Test(envstore, knows_what_was_asked_for_also_in_the_worker)
+{
+	struct envstore *s = NULL, *t = NULL;
+	char text[256];
+	int fd = -1;
+	cr_assert_eq(envstore_take(environment, patterns, 2, &s, NULL), 0);
+	cr_assert_eq(envstore_memfd(s, &fd, NULL), 0);
+	ssize_t n = read(fd, text, sizeof(text));
+	cr_assert_eq(envstore_parse(text, (size_t)n, &t, NULL), 0);
+	cr_assert_eq(envstore_count(t), 4, "patterns are no variables");
+	cr_assert(envstore_covers(t, "ONE"));
+	cr_assert(envstore_covers(t, "DB_*"));
+	cr_assert(envstore_covers(t, "DB_X"));
+	cr_assert(envstore_covers(t, "DB_X_*"));
+	cr_assert_not(envstore_covers(t, "DB"));
+	cr_assert_not(envstore_covers(t, "D*"));
+	cr_assert_not(envstore_covers(t, "ONE*"));
+	cr_assert_not(envstore_covers(t, "TWO"));
+	close(fd);
+	envstore_free(s);
+	envstore_free(t);
+}
+
+static int from_pipe(
+	struct envstore *s, int number, const void *data, size_t len, struct sfs_err *err)
+{
+	int ends[2];
+	cr_assert_eq(pipe(ends), 0);
+	cr_assert_eq(fcntl(ends[1], F_SETPIPE_SZ, 1 << 20), 1 << 20);
+	cr_assert_eq(write(ends[1], data, len), (ssize_t)len);
+	close(ends[1]);
+	int r = envstore_add_fd(s, number, ends[0], err);
+	close(ends[0]);
+	return r;
+}
+
+Test(envstore, a_descriptor_is_kept_beside_the_variables)
+{
+	char *const spoof[] = {(char[]){"fd:3=spoof"}, (char[]){"X=1"}, NULL};
+	static const char *const all[] = {"*", "fd:*", "fd:3"};
+	struct envstore *s = NULL;
+	cr_assert_eq(envstore_take(spoof, all, 3, &s, NULL), 0);
+	cr_assert_eq(envstore_count(s), 1, "a variable of such a name is not taken");
+	cr_assert_eq(from_pipe(s, 3, "tok\r\n", 5, NULL), 0);
+	cr_assert_eq(from_pipe(s, 10, "a\n\n", 3, NULL), 0);
+	cr_assert(is(s, "fd:3", "tok"));
+	cr_assert(is(s, "fd:10", "a\n"));
+	cr_assert(is(s, "X", "1"));
+	cr_assert_not(env_matches("*", "fd:3"));
+	cr_assert_not(env_matches("fd:3", "fd:3"));
+	envstore_free(s);
+	cr_assert_eq(blocks(), 0);
+}
+
+Test(envstore, descriptors_that_give_no_credential)
+{
+	static char big[SFS_REF_MAX + 1];
+	struct sfs_err err = {0};
+	struct envstore *s = NULL;
+	memset(big, 'x', sizeof(big));
+	cr_assert_eq(envstore_take(NULL, NULL, 0, &s, NULL), 0);
+	cr_assert_eq(from_pipe(s, 3, "", 0, &err), -EINVAL);
+	cr_assert_not_null(strstr(err.msg, "descriptor 3 gives nothing"));
+	cr_assert_eq(from_pipe(s, 3, "\n", 1, &err), -EINVAL);
+	cr_assert_eq(from_pipe(s, 3, "a\0b", 3, &err), -EINVAL);
+	cr_assert_not_null(strstr(err.msg, "NUL"));
+	cr_assert_eq(from_pipe(s, 3, big, SFS_REF_MAX + 1, &err), -EFBIG);
+	cr_assert_eq(envstore_add_fd(s, 3, -1, &err), -EBADF);
+	cr_assert_eq(envstore_count(s), 0);
+	cr_assert_eq(from_pipe(s, 3, big, SFS_REF_MAX, &err), 0, "%s", err.msg);
+	envstore_free(s);
+	cr_assert_eq(blocks(), 0);
+}
+
+Test(envstore, variables_of_a_program_can_be_put)
+{
+	struct envstore *s = NULL;
+	struct secret *v = secret_new("v", 1);
+	cr_assert_eq(envstore_take(NULL, NULL, 0, &s, NULL), 0);
+	cr_assert_eq(envstore_put(s, "B", v, NULL), 0);
+	cr_assert_eq(envstore_put(s, "A", v, NULL), 0);
+	cr_assert(is(s, "A", "v") && is(s, "B", "v"));
+	secret_unref(v);
+	envstore_free(s);
+	cr_assert_eq(blocks(), 0);
+}
+
 Test(envstore, nothing_asked_nothing_taken)
 {
 	struct envstore *s = NULL;
@@ -78,7 +165,7 @@ Test(envstore, the_list_goes_through_a_sealed_memory_file)
 	cr_assert_eq(envstore_take(environment, patterns, 2, &s, NULL), 0);
 	cr_assert_eq(envstore_memfd(s, &fd, NULL), 0);
 	ssize_t n = read(fd, text, sizeof(text));
-	static const char want[] = "DB_EMPTY=\0DB_PASSWORD=a=b c\0DB_USER=me\0ONE=1";
+	static const char want[] = "=DB_*\0=ONE\0DB_EMPTY=\0DB_PASSWORD=a=b c\0DB_USER=me\0ONE=1";
 	cr_assert_eq(n, (ssize_t)sizeof(want));
 	cr_assert_arr_eq(text, want, sizeof(want));
 	cr_assert_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
@@ -98,7 +185,7 @@ Test(envstore, malformed_lists_are_refused_without_their_text)
 	static const struct {
 		const char *text;
 		size_t len;
-	} bad[] = {{"CANARYVALUE", 12}, {"A=CANARYVALUE", 13}, {"=CANARYVALUE", 13}, {"A=1\0\0", 5},
+	} bad[] = {{"CANARYVALUE", 12}, {"A=CANARYVALUE", 13}, {"=CANARYVALUE", 12}, {"A=1\0\0", 5},
 		{"\0", 1}};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct envstore *s = (struct envstore *)&i;
