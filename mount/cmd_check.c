@@ -7,12 +7,14 @@
 #include "base/envstore.h"
 #include "base/harden.h"
 #include "base/text.h"
-#include "core/config.h"
+#include "core/config_needs.h"
 #include "core/instance.h"
 #include "core/store.h"
+#include "mount/check_run.h"
 #include "mount/cli.h"
 #include "mount/launch.h"
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -29,6 +31,8 @@ struct check {
 	const struct config *conf;
 	struct envstore *env;
 	struct path_env paths;
+	struct machine machine;
+	struct runner runner;
 	struct store *store;
 	int64_t timeout; /* seconds */
 };
@@ -175,12 +179,31 @@ static int check_read(const struct check *k, struct instance *in, const char *na
 	return 0;
 }
 
+static void say(void *arg, enum check_result result, const char *what, const char *text)
+{
+	static const char *const words[] = {
+		[CHECK_OK] = "", [CHECK_SKIPPED] = "skipped: ", [CHECK_FAILED] = "no: "};
+	(void)arg;
+	step(what, "%s%s", words[result], text);
+}
+
+/* What the back end itself has to say: credentials, and who we are. */
+static int check_walk(struct instance *in)
+{
+	struct check_sink sink = {.say = say};
+	struct sfs_err err = {0};
+	return instance_check(in, &sink, &err) < 0 ? step_failed("access", &err) : 0;
+}
+
 static int check_opened(const struct check *k, const struct backend_conf *b, struct instance *in)
 {
 	struct listing *l;
 	step("opened", "yes");
 	say_principal(b);
-	int r = check_list(k, in, &l);
+	int r = check_walk(in);
+	if (r < 0)
+		return r;
+	r = check_list(k, in, &l);
 	if (r < 0)
 		return r;
 	if (l->n)
@@ -197,39 +220,47 @@ static int check_backend(const struct check *k, const struct backend_conf *b)
 	struct sfs_err err = {0};
 	struct instance *in;
 	printf("%s: %s%s%s\n", b->name, b->ops->name, *b->location ? ":" : "", b->location);
-	if (instance_open(b, &k->paths, k->env, k->store, k->timeout, &events, &in, &err) < 0)
+	if (instance_open(b, &k->machine, k->store, k->timeout, &events, &in, &err) < 0)
 		return step_failed("opened", &err);
 	int r = check_opened(k, b, in);
 	instance_close(in);
 	return r;
 }
 
-static int take_environment(const struct config *c, struct envstore **ret, struct sfs_err *err)
+/* What the holder of a mount would keep. */
+static int keep(const struct config_needs *n, struct envstore **ret, struct sfs_err *err)
 {
-	char **patterns;
-	size_t n = 0;
-	int r = config_env(c, &patterns, err);
-	if (r < 0)
-		return r;
-	while (patterns && patterns[n])
-		n++;
-	r = envstore_take(environ, (const char *const *)patterns, n, ret, err);
-	for (size_t i = 0; i < n; i++)
-		mem_free(patterns[i]);
-	mem_free(patterns);
+	size_t count = 0;
+	uint64_t fd;
+	while (n->env[count])
+		count++;
+	int r = envstore_take(environ, (const char *const *)n->env, count, ret, err);
+	for (size_t i = 0; r == 0 && n->fds[i]; i++)
+		r = parse_u64(n->fds[i], INT_MAX, &fd) < 0
+			    ? err_set(err, EINVAL, "fd:%s: no such descriptor", n->fds[i])
+			    : envstore_add_fd(*ret, (int)fd, (int)fd, err);
+	return r;
+}
+
+static int take_environment(struct check *k, struct sfs_err *err)
+{
+	_cleanup_(config_needs_clear) struct config_needs n = {0};
+	k->machine = (struct machine){.paths = &k->paths, .home = launch_home()};
+	int r = config_needs(k->conf, &k->machine, &n, err);
+	if (r == 0)
+		r = keep(&n, &k->env, err);
+	k->runner = (struct runner){.run = check_run, .arg = &k->machine};
+	k->machine.env = k->env;
+	k->machine.runner = &k->runner;
 	return r;
 }
 
 static int check_all(struct check *k, struct sfs_err *err)
 {
 	const struct store_config sc = {.cache_bytes = SFS_VALUE_MAX, .timeout = k->timeout};
-	int r = take_environment(k->conf, &k->env, err);
-	if (r < 0)
-		return r;
-	r = store_new(&sc, &k->store);
-	if (r == 0)
-		r = store_start_timer(k->store);
-	if (r < 0)
+	int r = take_environment(k, err);
+	if (r == 0 &&
+		((r = store_new(&sc, &k->store)) < 0 || (r = store_start_timer(k->store)) < 0))
 		err_errno(err, -r, "cache");
 	int failed = 0;
 	for (size_t i = 0; r == 0 && i < k->conf->nbackends; i++)
@@ -274,9 +305,10 @@ const struct cli_command cmd_check = {
 	.name = "check",
 	.args = "[-o OPTIONS] SOURCE",
 	.summary = "Try a source without mounting it",
-	.help = "Says step by step whether the options are right, the source opens, who we are to "
-		"it, and whether listing and "
-		"reading are allowed; of the first secret it shows name and length, never the "
+	.help = "Says step by step whether the options are right, the source opens, which "
+		"credentials are used and why others are not, who we are to it, and whether "
+		"listing and reading are allowed, or which grant is missing; of the first secret "
+		"it shows name and length, never the "
 		"value. Exit code 0 if all of it "
 		"worked, else 1.",
 	.flags = check_flags,

@@ -78,11 +78,40 @@ static int open_log(
 	return 0;
 }
 
+/* What we are not to inherit is closed; what is wanted stays here. */
+static int keep_descriptors(const struct holder_opts *o, struct sfs_err *err)
+{
+	_cleanup_free_ int *keep = mem_calloc(o->nfds + 1, sizeof(*keep));
+	size_t n = 0;
+	if (!keep)
+		return err_set(err, ENOMEM, "read the descriptors given: no memory");
+	if (o->ready_fd >= 0)
+		keep[n++] = o->ready_fd;
+	for (size_t i = 0; i < o->nfds; i++)
+		keep[n++] = o->fds[i].fd;
+	harden_descriptors(keep, n);
+	return 0;
+}
+
+/* What fd: references stand for cannot be read twice: it goes where the variables are. */
+static int take_descriptors(const struct holder_opts *o, struct envstore *vars, struct sfs_err *err)
+{
+	int r = 0;
+	for (size_t i = 0; i < o->nfds; i++) {
+		if (r == 0)
+			r = envstore_add_fd(vars, o->fds[i].number, o->fds[i].fd, err);
+		close(o->fds[i].fd);
+	}
+	return r;
+}
+
 /* The variables asked for are taken into locked memory; then nothing of the environment is left. */
 static int take_environment(const struct holder_opts *o, struct envstore **ret, struct sfs_err *err)
 {
 	static const char *const keep[] = {"TZ"};
 	int r = envstore_take(environ, o->env, o->nenv, ret, err);
+	if (r == 0)
+		r = take_descriptors(o, *ret, err);
 	harden_environment();
 	env_wipe(keep, 1);
 	return r;
@@ -112,11 +141,14 @@ int main(int argc, char **argv)
 		_exit(renamer_main(argc, argv));
 	if (argc > 1 && strcmp(argv[1], "spawner") == 0)
 		_exit(spawner_main(argc, argv));
+	if (argc > 1 && strcmp(argv[1], "runner") == 0)
+		_exit(runner_main(argc, argv));
 	harden_stdio(O_RDWR);
 	settle();
 	log_open("secretfs-holder", false, LOG_LEVEL_INFO);
 	int r = holder_options(argc, argv, &o, &err);
-	harden_descriptors(&o.ready_fd, o.ready_fd >= 0);
+	if (keep_descriptors(&o, r < 0 ? NULL : &err) < 0 && r == 0)
+		r = -ENOMEM;
 	int stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	if (r == 0 && o.ready_fd >= 0) {
 		fcntl(o.ready_fd, F_SETFD, FD_CLOEXEC);

@@ -20,6 +20,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* A descriptor to read once, for fd: references. */
+struct holder_fd {
+	int fd, number; /* as it is open here; as it is called */
+};
+
 /* The command line. Strings point into argv, which must not move. */
 struct holder_opts {
 	const char *mountpoint, *source;
@@ -30,6 +35,10 @@ struct holder_opts {
 	size_t nallow;
 	const char **env; /* owned array */
 	size_t nenv;
+	char **commands; /* owned array, ended by NULL: texts of base/command.h */
+	size_t ncommands;
+	struct holder_fd *fds; /* owned array */
+	size_t nfds;
 	const char *log;	      /* "stderr", "syslog" or an absolute path */
 	const char *audit;	      /* "syslog", an absolute path, or NULL */
 	int ready_fd;		      /* -1 = none: in the foreground */
@@ -76,8 +85,10 @@ int holder_spawn(const struct holder_opts *o, const struct holder_mount *m, int 
 /* Opens things for the worker in a thread of its own, because a file system may take its time. */
 struct holder_server;
 struct hold_msg;
+/* `runner` is the socket to the runner, -1 without commands; borrowed. */
 int holder_server_start(const struct holder_opts *o, const struct holder_mount *m,
-	const struct envstore *vars, int sock, struct holder_server **ret, struct sfs_err *err);
+	const struct envstore *vars, int sock, int runner, struct holder_server **ret,
+	struct sfs_err *err);
 /* Hands over a request; too many at once are answered with EBUSY. */
 void holder_server_pass(struct holder_server *s, const struct hold_msg *m);
 /* Ends the thread and frees. False if it hangs in a file system: then all it uses must stay. */
@@ -85,6 +96,8 @@ bool holder_server_stop(struct holder_server *s);
 
 /* Answers a request of the worker; -EAGAIN when it does not read its answers. */
 int holder_reply(int sock, const struct hold_msg *request, int fd, const char *text, int code);
+/* The same, waiting a moment for a worker that does not. */
+void holder_answer(int sock, const struct hold_msg *request, int fd, const char *text, int code);
 
 /* Opens the place of audit lines: a socket connected to syslog, or a regular file to append to,
  * made with mode 0600 if it is missing. Never below the mount point, and never through the mount
@@ -97,6 +110,14 @@ int holder_audit_open(const char *target, const char *point, const struct path_e
 int holder_audit_check(const struct holder_opts *o, const char *point, struct sfs_err *err);
 /* Answers HOLD_EXE: what the worker has no right to read in /proc. Does not wait for anything. */
 void holder_exe(int sock, const struct hold_msg *m);
+/* Answers HOLD_RUN: hands the run over to the runner. */
+struct holder_run_env {
+	int sock, runner; /* to the worker, to the runner */
+	const struct holder_opts *o;
+	const struct path_env *paths;
+	const struct envstore *vars;
+};
+void holder_run_command(const struct holder_run_env *e, const struct hold_msg *m);
 /* The same for HOLD_IS_OPEN; `dev` is the mount. */
 void holder_is_open(int sock, const struct hold_msg *m, dev_t dev);
 

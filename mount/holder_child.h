@@ -6,6 +6,7 @@
  *
  *   renamer GENERATION LOG POINT MAJOR:MINOR MOUNT-ID UNIQUE-ID
  *   spawner GENERATION LOG POINT SOURCE HOME DELAY COMMAND TIMEOUT
+ *   runner GENERATION LOG POINT UID:GID COMMAND... (texts of base/command.h)
  *
  * LOG is syslog or stderr; the last argument never looks like the worker's (base/mountusers.h).
  */
@@ -44,5 +45,6 @@ const char *child_how_it_ended(int status, char *out, size_t size);
 /* What main() does for these words; the exit codes. */
 int renamer_main(int argc, char **argv);
 int spawner_main(int argc, char **argv);
+int runner_main(int argc, char **argv);
 
 #endif

@@ -26,7 +26,7 @@
 #define ARGS	     11
 
 struct helper {
-	char *argv[ARGS];	  /* borrowed, but for the numbers below */
+	char **argv;		  /* the strings are borrowed, but for the numbers below */
 	char generation_text[12]; /* argv[CHILD_ARG_GENERATION] */
 	uint32_t generation;
 	int end; /* its end of the socket; owned */
@@ -36,12 +36,15 @@ struct helper {
 };
 
 struct helpers {
-	struct helper renamer, spawner;
-	int log_fd;	  /* borrowed */
-	int spawner_sock; /* our end of the spawner's socket; owned; -1 without commands */
-	bool lost;	  /* the spawner's socket was full: it has to be told so */
-	bool told;	  /* it got lines */
-	char device[24], id[12], unique[24], delay[24], timeout[24];
+	struct helper renamer, spawner, runner;
+	char *renamer_argv[ARGS], *spawner_argv[ARGS];
+	char **runner_argv; /* owned */
+	int runner_sock;    /* our end of the runner's socket; owned; -1 without commands */
+	int log_fd;	    /* borrowed */
+	int spawner_sock;   /* our end of the spawner's socket; owned; -1 without commands */
+	bool lost;	    /* the spawner's socket was full: it has to be told so */
+	bool told;	    /* it got lines */
+	char device[24], id[12], unique[24], delay[24], timeout[24], user[24];
 };
 
 /* ---- one helper ---- */
@@ -207,21 +210,38 @@ void helpers_polled(struct helpers *h)
 		send_all(h);
 }
 
-void helpers_stop_spawner(struct helpers *h)
+static void tell_to_end(struct helper *h, int sock)
 {
 	const struct hold_msg stop = {.type = HOLD_STOP};
-	h->spawner.start_at = CLOCK_NEVER;
-	h->lost = false;
-	if (h->spawner.pid && hold_send(h->spawner_sock, &stop, -1) < 0)
-		kill(h->spawner.pid, SIGKILL);
+	h->start_at = CLOCK_NEVER;
+	if (h->pid && hold_send(sock, &stop, -1) < 0)
+		kill(h->pid, SIGKILL);
 }
 
-void helpers_await_spawner(struct helpers *h)
+void helpers_stop_programs(struct helpers *h)
 {
-	if (helper_await(&h->spawner, SPAWNER_MS))
+	h->lost = false;
+	tell_to_end(&h->spawner, h->spawner_sock);
+	tell_to_end(&h->runner, h->runner_sock);
+}
+
+static void await_end(struct helper *h, int ms)
+{
+	if (helper_await(h, ms))
 		return;
-	kill(h->spawner.pid, SIGKILL);
-	helper_await(&h->spawner, RENAMER_MS);
+	kill(h->pid, SIGKILL);
+	helper_await(h, RENAMER_MS);
+}
+
+void helpers_await_programs(struct helpers *h)
+{
+	await_end(&h->spawner, SPAWNER_MS);
+	await_end(&h->runner, RENAMER_MS);
+}
+
+int helpers_runner(const struct helpers *h)
+{
+	return h->runner_sock;
 }
 
 /* ---- both ---- */
@@ -253,7 +273,8 @@ static void describe_renamer(
 	snprintf(h->unique, sizeof(h->unique), "%" PRIu64, m->unique);
 	char *const argv[ARGS] = {program, word, h->renamer.generation_text, log_word(o), m->point,
 		h->device, h->id, h->unique};
-	memcpy(h->renamer.argv, argv, sizeof(argv));
+	memcpy(h->renamer_argv, argv, sizeof(argv));
+	h->renamer.argv = h->renamer_argv;
 }
 
 /* execve(2) wants strings that it does not change to be changeable. */
@@ -270,16 +291,41 @@ static void describe_spawner(
 	snprintf(h->timeout, sizeof(h->timeout), "%" PRIu64, o->change_timeout);
 	char *const argv[ARGS] = {program, word, h->spawner.generation_text, log_word(o), m->point,
 		plain(m->source), plain(o->home), h->delay, plain(o->on_change), h->timeout};
-	memcpy(h->spawner.argv, argv, sizeof(argv));
+	memcpy(h->spawner_argv, argv, sizeof(argv));
+	h->spawner.argv = h->spawner_argv;
 }
 
-static int make_sockets(struct helpers *h, bool spawner, int *ret_worker_end)
+static int describe_runner(
+	struct helpers *h, const struct holder_opts *o, const struct holder_mount *m)
+{
+	static char word[] = "runner";
+	snprintf(h->user, sizeof(h->user), "%u:%u", (unsigned)o->uid, (unsigned)o->gid);
+	char *const head[] = {
+		program, word, h->runner.generation_text, log_word(o), m->point, h->user};
+	size_t n = sizeof(head) / sizeof(head[0]);
+	h->runner_argv = mem_calloc(n + o->ncommands + 1, sizeof(*h->runner_argv));
+	if (!h->runner_argv)
+		return -ENOMEM;
+	memcpy(h->runner_argv, head, sizeof(head));
+	memcpy(h->runner_argv + n, o->commands, o->ncommands * sizeof(*o->commands));
+	h->runner.argv = h->runner_argv;
+	return 0;
+}
+
+/* Our end never waits. */
+static int make_own_pair(int *ret_ours, int *ret_theirs)
+{
+	int r = make_pair(ret_ours, ret_theirs);
+	return r == 0 && fcntl(*ret_ours, F_SETFL, O_NONBLOCK) < 0 ? -errno : r;
+}
+
+static int make_sockets(struct helpers *h, const struct holder_opts *o, int *ret_worker_end)
 {
 	int r = make_pair(ret_worker_end, &h->renamer.end);
-	if (r == 0 && spawner)
-		r = make_pair(&h->spawner_sock, &h->spawner.end);
-	if (r == 0 && spawner && fcntl(h->spawner_sock, F_SETFL, O_NONBLOCK) < 0)
-		r = -errno;
+	if (r == 0 && o->on_change)
+		r = make_own_pair(&h->spawner_sock, &h->spawner.end);
+	if (r == 0 && o->ncommands)
+		r = make_own_pair(&h->runner_sock, &h->runner.end);
 	return r;
 }
 
@@ -292,7 +338,10 @@ int helpers_new(const struct holder_opts *o, const struct holder_mount *m, int l
 		return err_set(err, ENOMEM, "start the holder's helpers: no memory");
 	h->log_fd = log_fd;
 	h->renamer.end = h->spawner_sock = h->spawner.end = -1;
-	int r = make_sockets(h, o->on_change != NULL, &worker_end);
+	h->runner_sock = h->runner.end = -1;
+	int r = make_sockets(h, o, &worker_end);
+	if (r == 0 && o->ncommands)
+		r = describe_runner(h, o, m);
 	if (r < 0) {
 		helpers_free(h);
 		return err_errno(err, -r, "start the holder's helpers");
@@ -302,6 +351,8 @@ int helpers_new(const struct holder_opts *o, const struct holder_mount *m, int l
 		describe_spawner(h, o, m);
 	else
 		h->spawner.start_at = CLOCK_NEVER;
+	if (!o->ncommands)
+		h->runner.start_at = CLOCK_NEVER;
 	*ret = h;
 	*ret_worker_end = take_fd(worker_end);
 	return 0;
@@ -311,12 +362,12 @@ void helpers_free(struct helpers *h)
 {
 	if (!h)
 		return;
-	if (h->renamer.end >= 0)
-		close(h->renamer.end);
-	if (h->spawner.end >= 0)
-		close(h->spawner.end);
-	if (h->spawner_sock >= 0)
-		close(h->spawner_sock);
+	const int fds[] = {
+		h->renamer.end, h->spawner.end, h->spawner_sock, h->runner.end, h->runner_sock};
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	mem_free(h->runner_argv);
 	mem_free(h);
 }
 
@@ -324,18 +375,21 @@ void helpers_tick(struct helpers *h)
 {
 	start_renamer(h);
 	start_spawner(h);
+	helper_start(&h->runner, h->log_fd); /* what it is told meanwhile waits in its socket */
 }
 
 int64_t helpers_next(const struct helpers *h)
 {
-	return h->renamer.start_at < h->spawner.start_at ? h->renamer.start_at
-							 : h->spawner.start_at;
+	int64_t next = h->renamer.start_at < h->spawner.start_at ? h->renamer.start_at
+								 : h->spawner.start_at;
+	return next < h->runner.start_at ? next : h->runner.start_at;
 }
 
 void helpers_reap(struct helpers *h)
 {
 	reap_renamer(h);
 	helper_reap(&h->spawner);
+	helper_reap(&h->runner);
 }
 
 void helpers_message(struct helpers *h, const struct hold_msg *m)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The holder's watch over its two helper processes (mount/holder_child.h). Either is started again
+ * The holder's watch over its helper processes (mount/holder_child.h). Each is started again
  * when it ends, with growing pauses. The holder keeps a copy of a helper's end of its socket, so
  * that whoever talks to it keeps his own end over a restart. All of this runs in the holder's main
  * loop and never waits, but for helpers_stop_*().
@@ -35,8 +35,10 @@ void helpers_polled(struct helpers *h);
 /* Kills the renamer and waits a moment for its end, so that it does not keep the mount busy. One
  * that hangs inside the mount ends with the worker. Nothing is started any more. */
 void helpers_stop_renamer(struct helpers *h);
-/* The spawner is to end with what it runs: first the word, at the very end the wait. */
-void helpers_stop_spawner(struct helpers *h);
-void helpers_await_spawner(struct helpers *h);
+/* Spawner and runner are to end with what they run: first the word, at the very end the wait. */
+void helpers_stop_programs(struct helpers *h);
+void helpers_await_programs(struct helpers *h);
+/* The socket to the runner, for HOLD_RUN; -1 without commands. Valid until helpers_free(). */
+int helpers_runner(const struct helpers *h);
 
 #endif

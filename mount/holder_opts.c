@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/command.h"
 #include "base/text.h"
 #include "mount/holder.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -22,7 +25,9 @@ enum {
 	O_ON_CHANGE,
 	O_DELAY,
 	O_TIMEOUT,
-	O_HOME
+	O_HOME,
+	O_COMMAND,
+	O_FD
 };
 
 static const struct option table[] = {
@@ -40,6 +45,8 @@ static const struct option table[] = {
 	{"on-change-delay", required_argument, NULL, O_DELAY},
 	{"on-change-timeout", required_argument, NULL, O_TIMEOUT},
 	{"home", required_argument, NULL, O_HOME},
+	{"command", required_argument, NULL, O_COMMAND},
+	{"fd", required_argument, NULL, O_FD},
 	{0},
 };
 
@@ -99,6 +106,30 @@ static int add_allow(struct holder_opts *o, char *path, struct sfs_err *err)
 	return 0;
 }
 
+static int add_program(struct holder_opts *o, char *text, struct sfs_err *err)
+{
+	_cleanup_(command_clear) struct command c = {0};
+	int r = command_parse(text, &c);
+	if (r < 0)
+		return err_errno(err, -r, "--command");
+	if (o->ncommands == SFS_COMMANDS_MAX)
+		return err_set(err, E2BIG, "--command: more than %d", SFS_COMMANDS_MAX);
+	o->commands[o->ncommands++] = text;
+	return 0;
+}
+
+/* "FD:NUMBER" */
+static int add_fd(struct holder_opts *o, const char *text, struct sfs_err *err)
+{
+	struct holder_fd f;
+	char end;
+	if (sscanf(text, "%d:%d%c", &f.fd, &f.number, &end) != 2 || f.fd < 3 || f.number < 0 ||
+		fcntl(f.fd, F_GETFD) < 0)
+		return err_set(err, EINVAL, "--fd=%s: not an open descriptor above 2", text);
+	o->fds[o->nfds++] = f;
+	return 0;
+}
+
 static int set(struct holder_opts *o, int option, char *arg, struct sfs_err *err)
 {
 	switch (option) {
@@ -142,6 +173,10 @@ static int set(struct holder_opts *o, int option, char *arg, struct sfs_err *err
 	case O_HOME:
 		o->home = arg;
 		return 0;
+	case O_COMMAND:
+		return add_program(o, arg, err);
+	case O_FD:
+		return add_fd(o, arg, err);
 	default:
 		return err_set(
 			err, EINVAL, "unknown option: this program is started by 'secretfs mount'");
@@ -182,7 +217,9 @@ int holder_options(int argc, char **argv, struct holder_opts *ret, struct sfs_er
 	size_t most = (size_t)argc + 1;
 	o.allow = mem_calloc(most, sizeof(*o.allow));
 	o.env = mem_calloc(most, sizeof(*o.env));
-	if (!o.allow || !o.env)
+	o.commands = mem_calloc(most, sizeof(*o.commands));
+	o.fds = mem_calloc(most, sizeof(*o.fds));
+	if (!o.allow || !o.env || !o.commands || !o.fds)
 		r = err_set(err, ENOMEM, "read the command line: no memory");
 	find_ready(argc, argv, &o);
 	opterr = 0;
@@ -205,5 +242,7 @@ void holder_options_clear(struct holder_opts *o)
 {
 	mem_free(o->allow);
 	mem_free(o->env);
+	mem_free(o->commands);
+	mem_free(o->fds);
 	*o = (struct holder_opts){.ready_fd = -1};
 }

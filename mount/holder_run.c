@@ -113,7 +113,7 @@ static void stop(struct run *r)
 		return;
 	r->stopping = true;
 	if (r->helpers)
-		helpers_stop_spawner(r->helpers);
+		helpers_stop_programs(r->helpers);
 	detach(r);
 	order(r, HOLD_STOP);
 	r->kill_at = clock_after(clock_boot(), STOP_SECONDS);
@@ -188,6 +188,7 @@ static void on_message(struct run *r)
 	case HOLD_ENV:
 	case HOLD_AUDIT:
 	case HOLD_IS_OPEN:
+	case HOLD_RUN:
 		holder_server_pass(r->server, &m);
 		break;
 	case HOLD_EXE:
@@ -337,7 +338,8 @@ static int start(struct run *r, const struct envstore *vars, struct sfs_err *err
 	close(r->m->fuse_fd);
 	r->m->fuse_fd = -1;
 	helpers_tick(r->helpers); /* while there is but one thread, and without that descriptor */
-	return holder_server_start(r->o, r->m, vars, r->sock, &r->server, err);
+	return holder_server_start(
+		r->o, r->m, vars, r->sock, helpers_runner(r->helpers), &r->server, err);
 }
 
 static void end_helpers(struct helpers *h)
@@ -345,8 +347,8 @@ static void end_helpers(struct helpers *h)
 	if (!h)
 		return;
 	helpers_stop_renamer(h);
-	helpers_stop_spawner(h);
-	helpers_await_spawner(h);
+	helpers_stop_programs(h);
+	helpers_await_programs(h);
 	helpers_free(h);
 }
 

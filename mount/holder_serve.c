@@ -38,6 +38,8 @@ struct holder_server {
 	struct path_env env;
 	const struct envstore *vars;
 	const char *audit, *point;
+	const struct holder_opts *o;
+	int runner;	    /* socket to the runner, borrowed */
 	struct root *roots; /* owned */
 	size_t nroots;
 };
@@ -49,6 +51,14 @@ int holder_reply(int sock, const struct hold_msg *request, int fd, const char *t
 	m.len = (uint32_t)(len < sizeof(m.text) ? len : sizeof(m.text) - 1);
 	memcpy(m.text, text, m.len);
 	return hold_send(sock, &m, fd);
+}
+
+void holder_answer(int sock, const struct hold_msg *request, int fd, const char *text, int code)
+{
+	struct pollfd room = {.fd = sock, .events = POLLOUT};
+	if (holder_reply(sock, request, fd, text, code) == -EAGAIN &&
+		poll(&room, 1, REPLY_WAIT_MS) == 1)
+		holder_reply(sock, request, fd, text, code);
 }
 
 static bool in_roots(const struct holder_server *s, const char *path, bool canonical)
@@ -143,6 +153,15 @@ static void answer(const struct holder_server *s, const struct hold_msg *m)
 		holder_is_open(s->sock, m, s->env.mount_dev);
 		return;
 	}
+	if (m->type == HOLD_RUN) {
+		const struct holder_run_env e = {.sock = s->sock,
+			.runner = s->runner,
+			.o = s->o,
+			.paths = &s->env,
+			.vars = s->vars};
+		holder_run_command(&e, m);
+		return;
+	}
 	if (m->type == HOLD_ENV)
 		r = envstore_memfd(s->vars, &fd, &err);
 	else if (m->type == HOLD_AUDIT)
@@ -153,9 +172,7 @@ static void answer(const struct holder_server *s, const struct hold_msg *m)
 		log_warn("a file could not be opened for the worker: out of descriptors (%s)",
 			err.msg);
 	const char *text = r < 0 ? err.msg : canonical ? canonical : "";
-	struct pollfd room = {.fd = s->sock, .events = POLLOUT};
-	if (holder_reply(s->sock, m, fd, text, -r) == -EAGAIN && poll(&room, 1, REPLY_WAIT_MS) == 1)
-		holder_reply(s->sock, m, fd, text, -r);
+	holder_answer(s->sock, m, fd, text, -r);
 }
 
 /* Where the roots really are, by the same walk that requests will take. In the thread: it may hang.
@@ -194,7 +211,8 @@ static void server_free(struct holder_server *s)
 }
 
 int holder_server_start(const struct holder_opts *o, const struct holder_mount *m,
-	const struct envstore *vars, int sock, struct holder_server **ret, struct sfs_err *err)
+	const struct envstore *vars, int sock, int runner, struct holder_server **ret,
+	struct sfs_err *err)
 {
 	int pair[2] = {-1, -1};
 	struct holder_server *s = mem_calloc(1, sizeof(*s));
@@ -212,6 +230,8 @@ int holder_server_start(const struct holder_opts *o, const struct holder_mount *
 		.vars = vars,
 		.audit = o->audit,
 		.point = m->point,
+		.o = o,
+		.runner = runner,
 	};
 	s->roots = mem_calloc(o->nallow + 1, sizeof(*s->roots));
 	if (r == 0 && !s->roots)

@@ -5,25 +5,29 @@
 #include "base/cleanup.h"
 #include "base/mountinfo.h"
 #include "base/path.h"
-#include "core/config.h"
+#include "base/text.h"
+#include "core/config_needs.h"
 #include "mount/cli.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define ARGS_MAX                                                                                  \
 	8192 /* arguments of the holder; paths and patterns of a configuration are bounded by its \
 		own limits */
-#define MEMLOCK_SLACK                                                                       \
-	(8 * 1024 * 1024)  /* beside the arena: the holder's copy of env: values, stacks of \
-			      libraries that lock */
-#define ACCOUNT "secretfs" /* runs the worker where it exists */
-#define NOGROUP 65534	   /* kernel's overflow gid: owns nothing by convention */
+#define MEMLOCK_SLACK                                                                        \
+	(8 * 1024 * 1024)   /* beside the arena: the holder's copy of env: values, stacks of \
+			       libraries that lock */
+#define FD_ASIDE 10	    /* above all numbers that the holder wants */
+#define ACCOUNT	 "secretfs" /* runs the worker where it exists */
+#define NOGROUP	 65534	    /* kernel's overflow gid: owns nothing by convention */
 
 void mount_request_clear(struct mount_request *m)
 {
@@ -69,16 +73,12 @@ __attribute__((format(printf, 2, 3))) static int argv_add(struct argv *a, const 
 	return r < 0 ? r : argv_take(a, b.len ? buf_take(&b) : mem_strdup(""));
 }
 
-/* Adds "--flag=TEXT" for each string of the list, and frees the list. */
-static int argv_add_list(struct argv *a, const char *flag, char **list)
+/* Adds "--flag=TEXT" for each string of the list. */
+static int argv_add_list(struct argv *a, const char *flag, char *const *list)
 {
 	int r = 0;
-	for (size_t i = 0; list && list[i]; i++) {
-		if (r == 0)
-			r = argv_add(a, "--%s=%s", flag, list[i]);
-		mem_free(list[i]);
-	}
-	mem_free(list);
+	for (size_t i = 0; r == 0 && list[i]; i++)
+		r = argv_add(a, "--%s=%s", flag, list[i]);
 	return r;
 }
 
@@ -125,20 +125,47 @@ static void worker_ids(const struct config *c, uid_t *ret_uid, gid_t *ret_gid)
 	}
 }
 
-static int add_paths(struct argv *a, const struct config *c, struct sfs_err *err)
+const char *launch_home(void)
 {
-	char **list;
-	int r = config_paths(c, &list, err);
-	if (r < 0)
-		return r;
-	r = argv_add_list(a, "allow", list);
+	const char *home = getenv("HOME");
+	if (home && home[0] == '/')
+		return home;
+	const struct passwd *pw = getpwuid(getuid());
+	return pw && pw->pw_dir && pw->pw_dir[0] == '/' ? pw->pw_dir : NULL;
+}
+
+/* The descriptor of an fd: reference, which the holder reads: 0 to 2 under another number, because
+ * a daemon has its own there. */
+static int add_fd(struct argv *a, const char *number, struct sfs_err *err)
+{
+	uint64_t n;
+	int fd = parse_u64(number, INT_MAX, &n) == 0 ? (int)n : -1;
+	if (fd < 0 || fcntl(fd, F_GETFD) < 0)
+		return err_set(err, EBADF,
+			"fd:%s: that descriptor is not open: start the mount with %s<FILE", number,
+			number);
+	int passed = fd > STDERR_FILENO ? fd : fcntl(fd, F_DUPFD, FD_ASIDE);
+	if (passed < 0)
+		return err_errno(err, errno, "fd:%s", number);
+	int r = argv_add(a, "--fd=%d:%d", passed, fd);
+	return r < 0 ? err_errno(err, -r, "fd:%s", number) : 0;
+}
+
+/* What the holder keeps, opens and runs for the worker. */
+static int add_needs(struct argv *a, const struct config_needs *n, struct sfs_err *err)
+{
+	int r = argv_add_list(a, "allow", n->paths);
 	if (r < 0)
 		return err_errno(err, -r, "files the source may open");
-	r = config_env(c, &list, err);
+	r = argv_add_list(a, "env", n->env);
 	if (r < 0)
-		return r;
-	r = argv_add_list(a, "env", list);
-	return r < 0 ? err_errno(err, -r, "environment variables to take") : 0;
+		return err_errno(err, -r, "environment variables to take");
+	r = argv_add_list(a, "command", n->commands);
+	if (r < 0)
+		return err_errno(err, -r, "programs that give credentials");
+	for (size_t i = 0; r == 0 && n->fds[i]; i++)
+		r = add_fd(a, n->fds[i], err);
+	return r;
 }
 
 /* Makes a relative path absolute; "./" at its start is dropped. */
@@ -277,8 +304,8 @@ static int add_fixed(struct argv *a, const struct mount_request *m, const struct
 
 /* The worker's own command line (mount/worker.h); the holder adds the device number of the mount.
  */
-static int add_worker(
-	struct argv *a, const struct mount_request *m, const struct config *c, const char *self)
+static int add_worker(struct argv *a, const struct mount_request *m, const struct config *c,
+	char *const *commands, const char *self)
 {
 	const struct opt_table *t = &config_mount_options;
 	/* A log file is the worker's standard error. */
@@ -292,12 +319,17 @@ static int add_worker(
 		r = argv_add(a, "%" PRIu64, opt_size(&c->mount, t, "arena"));
 	if (r == 0)
 		r = argv_add(a, "%s", opt_str(&c->mount, t, "memlock"));
-	/* Who owns what no option gives to somebody else. */
-	return r < 0 ? r : argv_add(a, "%ju:%ju", (uintmax_t)getuid(), (uintmax_t)getgid());
+	if (r == 0) /* who owns what no option gives to somebody else */
+		r = argv_add(a, "%ju:%ju", (uintmax_t)getuid(), (uintmax_t)getgid());
+	if (r == 0)
+		r = argv_add(a, "%s", launch_home() ? launch_home() : "");
+	for (size_t i = 0; r == 0 && commands[i]; i++)
+		r = argv_add(a, "%s", commands[i]);
+	return r;
 }
 
-static int fill_argv(
-	const struct mount_request *m, const struct config *c, struct argv *a, struct sfs_err *err)
+static int fill_argv(const struct mount_request *m, const struct config *c,
+	const struct config_needs *n, struct argv *a, struct sfs_err *err)
 {
 	_cleanup_free_ char *self = NULL;
 	int r = self_path(&self, err);
@@ -308,22 +340,26 @@ static int fill_argv(
 		r = add_fixed(a, m, c);
 	if (r < 0)
 		return err_errno(err, -r, "command line of the holder");
-	if ((r = add_paths(a, c, err)) < 0 || (r = add_command(a, c, err)) < 0 ||
+	if ((r = add_needs(a, n, err)) < 0 || (r = add_command(a, c, err)) < 0 ||
 		(r = add_log(a, m, c, err)) < 0 || (r = add_audit(a, c, err)) < 0)
 		return r;
-	r = add_worker(a, m, c, self);
+	r = add_worker(a, m, c, n->commands, self);
 	return r < 0 ? err_errno(err, -r, "command line of the worker") : 0;
 }
 
 int launch_argv(const struct mount_request *m, struct argv *ret, struct sfs_err *err)
 {
 	const struct path_env paths = {.covered_fd = -1};
+	const struct machine machine = {.paths = &paths, .home = launch_home()};
+	_cleanup_(config_needs_clear) struct config_needs n = {0};
 	struct config *c;
 	struct argv a = {0};
 	int r = config_load(m->source, m->options, &paths, &c, err);
 	if (r < 0)
 		return r;
-	r = fill_argv(m, c, &a, err);
+	r = config_needs(c, &machine, &n, err);
+	if (r == 0)
+		r = fill_argv(m, c, &n, &a, err);
 	config_free(c);
 	if (r < 0) {
 		argv_clear(&a);

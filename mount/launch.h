@@ -36,6 +36,10 @@ struct argv {
 };
 void argv_clear(struct argv *a);
 
+/* The home directory of the caller: HOME if it is an absolute path, else that of the account; NULL
+ * if there is none. Owned by the process' environment or user data base: copy it. */
+const char *launch_home(void);
+
 /* Checks the whole request as the worker will (options, source, config file), and makes the
  * holder's command line without
  * --ready-fd. Errors: EINVAL and those of config_load(). */

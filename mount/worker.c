@@ -14,6 +14,7 @@
 #include "mount/park.h"
 #include "mount/rename.h"
 #include "mount/renamer.h"
+#include "mount/runs.h"
 #include "mount/session.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -34,8 +35,8 @@ enum {
 	ARG_ARENA,
 	ARG_MEMLOCK,
 	ARG_OWNER,
-	ARG_DEVICE,
-	ARG_N
+	ARG_HOME,
+	ARG_COMMANDS /* any number; the last argument is the device */
 };
 
 struct worker {
@@ -45,6 +46,9 @@ struct worker {
 	struct fs fs;
 	struct path_env paths;
 	struct envstore *env;
+	struct runs runs;
+	struct runner runner;
+	struct machine machine;
 	pthread_t hold_thread, order_thread;
 
 	pthread_mutex_t lock; /* protects what follows */
@@ -162,31 +166,11 @@ static void *carry_out_orders(void *arg)
 	return NULL;
 }
 
-#define ENV_CHUNK 4096 /* small, because it lives in the secret arena */
-
 static int take_environment(struct worker *w, struct sfs_err *err)
 {
-	struct buf text = BUF_SECRET_INIT(SFS_SOURCE_MAX);
-	int fd, r = hold_ask(w->paths.hold, HOLD_ENV, "", 0, &fd, err);
-	if (r < 0)
-		return r;
-	for (;;) {
-		char *room = buf_reserve(&text, ENV_CHUNK);
-		ssize_t n = room ? read(fd, room, ENV_CHUNK) : -1;
-		if (n <= 0) {
-			r = !room   ? err_set(err, ENOMEM,
-					      "no secret memory for the environment taken at mount")
-			    : n < 0 ? err_errno(err, errno, "read the environment taken at mount")
-				    : 0;
-			break;
-		}
-		buf_advance(&text, (size_t)n);
-	}
-	close(fd);
-	if (r == 0)
-		r = envstore_parse(text.data ? text.data : "", text.len, &w->env, err);
-	buf_clear(&text);
-	return r;
+	_cleanup_close_ int fd = -1;
+	int r = hold_ask(w->paths.hold, HOLD_ENV, "", 0, &fd, err);
+	return r < 0 ? r : envstore_read(fd, &w->env, err);
 }
 
 static void on_pressure(void *arg)
@@ -253,7 +237,7 @@ static int open_core(struct worker *w, struct sfs_err *err)
 	w->fs.timeout = timeout * NSEC_PER_SEC;
 	w->fs.why_open = why_open(c);
 	w->fs.no_open = !w->fs.why_open;
-	r = core_open(c, &w->paths, w->env, &ev, &w->fs.core, err);
+	r = core_open(c, &w->machine, &ev, &w->fs.core, err);
 	if (r < 0) {
 		config_free(c);
 		return r;
@@ -270,6 +254,7 @@ static int start(struct worker *w, struct sfs_err *err)
 	int r = take_environment(w, err);
 	if (r < 0)
 		return r;
+	w->machine.env = w->env;
 	if ((r = session_new(fs, WORKER_FUSE_FD, err)) < 0)
 		return r;
 	if ((r = open_core(w, err)) < 0)
@@ -334,11 +319,12 @@ static int parse_arguments(struct worker *w, int argc, char **argv, struct sfs_e
 {
 	unsigned major_no, minor_no, uid, gid;
 	uint64_t arena;
-	if (argc != ARG_N || sscanf(argv[ARG_DEVICE], "%u:%u", &major_no, &minor_no) != 2 ||
+	if (argc <= ARG_COMMANDS || sscanf(argv[argc - 1], "%u:%u", &major_no, &minor_no) != 2 ||
 		sscanf(argv[ARG_OWNER], "%u:%u", &uid, &gid) != 2 ||
 		parse_u64(argv[ARG_ARENA], SIZE_MAX, &arena) < 0)
 		return err_set(err, EINVAL,
 			"`secretfs worker` is started by secretfs-holder, not by hand");
+	argv[argc - 1] = NULL; /* the end of the commands */
 	w->argv = argv;
 	w->uid = uid;
 	w->gid = gid;
@@ -361,6 +347,13 @@ static void stop_listening(struct worker *w)
 static int serve(struct worker *w, struct sfs_err *err)
 {
 	int r = hold_client_new(WORKER_HOLD_FD, &w->paths.hold);
+	w->runs = (struct runs){
+		.hold = w->paths.hold, .commands = (const char *const *)&w->argv[ARG_COMMANDS]};
+	w->runner = (struct runner){.run = runs_run, .arg = &w->runs};
+	w->machine = (struct machine){.paths = &w->paths,
+		.home = *w->argv[ARG_HOME] ? w->argv[ARG_HOME] : NULL,
+		.runner = &w->runner,
+		.commands = w->runs.commands};
 	if (r < 0 || (r = -pthread_create(&w->hold_thread, NULL, read_orders, w)) < 0) {
 		r = err_errno(err, -r, "cannot listen to the holder");
 		tell_holder(HOLD_FAILED, err);

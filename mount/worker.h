@@ -4,9 +4,10 @@
  * without capabilities, with descriptors  0 /dev/null, 1 and 2 the log, 3 the mounted /dev/fuse, 4
  * the socket to the holder, 5 the covered directory, 6 the socket to the renamer (base/renmsg.h);
  * arguments    worker SOURCE MOUNTPOINT OPTIONS
- * LOG ARENA MEMLOCK MAJOR:MINOR where LOG is stderr or syslog, ARENA the bytes of secret memory,
- * MEMLOCK try or require, UID:GID the caller of mount,
- * who owns what no option gives to somebody else, and the last is the device number of the mount.
+ * LOG ARENA MEMLOCK UID:GID HOME COMMAND... MAJOR:MINOR where LOG is stderr or syslog, ARENA the
+ * bytes of secret memory, MEMLOCK try or require, UID:GID the caller of mount, who owns what no
+ * option gives to somebody else, HOME his home directory or nothing, the COMMANDs those of
+ * base/command.h that were fixed, and the last is the device number of the mount.
  */
 #ifndef SFS_MOUNT_WORKER_H
 #define SFS_MOUNT_WORKER_H

@@ -193,31 +193,40 @@ int envstore_put(
 	return r;
 }
 
-static int read_all(int fd, int number, struct buf *text, struct sfs_err *err)
+static int read_all(int fd, struct buf *text)
 {
 	for (;;) {
 		char *room = buf_reserve(text, FD_CHUNK);
 		ssize_t n = room ? read(fd, room, FD_CHUNK) : -1;
 		if (!room)
-			return err_set(err, text->failed,
-				"descriptor %d: no secret memory left, or more than %d bytes",
-				number, SFS_REF_MAX);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_errno(err, errno, "read descriptor %d", number);
+			return -text->failed;
+		if (n < 0 && errno != EINTR)
+			return -errno;
 		if (n == 0)
 			return 0;
-		buf_advance(text, (size_t)n);
+		if (n > 0)
+			buf_advance(text, (size_t)n);
 	}
+}
+
+int envstore_read(int fd, struct envstore **ret, struct sfs_err *err)
+{
+	_cleanup_(buf_clear) struct buf text = BUF_SECRET_INIT(SFS_SOURCE_MAX);
+	int r = read_all(fd, &text);
+	if (r < 0)
+		return err_errno(err, -r, "read the environment taken at mount");
+	return envstore_parse(text.data ? text.data : "", text.len, ret, err);
 }
 
 int envstore_add_fd(struct envstore *s, int number, int fd, struct sfs_err *err)
 {
 	_cleanup_(buf_clear) struct buf text = BUF_SECRET_INIT(SFS_REF_MAX + FD_CHUNK);
-	int r = read_all(fd, number, &text, err);
+	int r = read_all(fd, &text);
+	if (r == -EFBIG)
+		return err_set(
+			err, EFBIG, "descriptor %d gives more than %d bytes", number, SFS_REF_MAX);
 	if (r < 0)
-		return r;
+		return err_errno(err, -r, "read descriptor %d", number);
 	size_t len = text.len;
 	if (len && text.data[len - 1] == '\n')
 		len--;

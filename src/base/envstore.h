@@ -25,6 +25,8 @@ int envstore_take(char *const *environment, const char *const *patterns, size_t 
 /* From the text of HOLD_ENV ("NAME=value\0" each, patterns as "=PATTERN\0"). The text is read, not
  * kept. */
 int envstore_parse(const char *text, size_t len, struct envstore **ret, struct sfs_err *err);
+/* The same from the memory file of envstore_memfd(). */
+int envstore_read(int fd, struct envstore **ret, struct sfs_err *err);
 /* The text of HOLD_ENV in a sealed memfd (O_CLOEXEC). */
 int envstore_memfd(const struct envstore *s, int *ret_fd, struct sfs_err *err);
 void envstore_free(struct envstore *s);

@@ -32,6 +32,8 @@ enum hold_type {
 			 reply: code 0 if the thread holds that file open; no descriptor */
 	HOLD_AUDIT,   /* no text; reply carries the place for audit lines fixed at mount, opened
 			 anew: a file to append to, or a socket connected to syslog */
+	HOLD_RUN,     /* arg = the number of a command among those fixed at mount, no text; reply
+			 carries a socket on which it is told how it goes (base/runmsg.h) */
 	HOLD_REPLY,   /* answer to the request with the same id: code = 0 or errno, text = sentence;
 			 of an  opened file or directory the canonical path */
 };

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/harden.h"
 #include "base/limits.h"
+#include "base/ref.h"
 #include "base/text.h"
 #include "base/words.h"
 #include <errno.h>
@@ -28,6 +29,32 @@ static const char *const path_dirs[] = {
 #define N_DIRS (sizeof(path_dirs) / sizeof(path_dirs[0]))
 
 /* ---- the environment ---- */
+
+static int put_secret(const struct command_var *v, const struct path_env *paths,
+	const struct envstore *vars, struct envstore *to, struct sfs_err *err)
+{
+	struct secret *s = NULL;
+	int r = ref_read(paths, vars, v->value, SFS_REF_MAX, &s, err);
+	if (r == 0)
+		r = envstore_put(to, v->name, s, err);
+	secret_unref(s);
+	return r < 0 ? err_prefix(err, "variable %s", v->name) : 0;
+}
+
+int program_secrets(const struct command *c, const struct path_env *paths,
+	const struct envstore *vars, struct envstore **ret, struct sfs_err *err)
+{
+	struct envstore *s = NULL;
+	int r = envstore_take(NULL, NULL, 0, &s, err);
+	for (size_t i = 0; r == 0 && i < c->nvars; i++)
+		if (c->vars[i].ref)
+			r = put_secret(&c->vars[i], paths, vars, s, err);
+	if (r == 0)
+		*ret = s;
+	else
+		envstore_free(s);
+	return r;
+}
 
 /* Not in the arena, which is empty in a forked child, but locked and wiped like it. */
 struct env_area {
@@ -70,8 +97,12 @@ static int put_var(struct env_area *a, const struct command_var *v, const struct
 	struct secret *s = secrets ? envstore_get(secrets, v->name) : NULL;
 	if (!s)
 		return err_set(err, EINVAL, "the value of variable %s is not there", v->name);
-	put(a, v->name, secret_bytes(s), secret_len(s));
+	bool fits = !memchr(secret_bytes(s), '\0', secret_len(s));
+	if (fits)
+		put(a, v->name, secret_bytes(s), secret_len(s));
 	secret_unref(s);
+	if (!fits)
+		return err_set(err, EINVAL, "the value of variable %s has a NUL in it", v->name);
 	return 0;
 }
 

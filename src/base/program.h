@@ -14,8 +14,14 @@
 #include "base/command.h"
 #include "base/envstore.h"
 #include "base/err.h"
+#include "base/path.h"
 #include <stddef.h>
 #include <sys/types.h>
+
+/* The values of the variables of a command that are references, by the names of the variables.
+ * Errors: those of ref_read() with the name of the variable. */
+int program_secrets(const struct command *c, const struct path_env *paths,
+	const struct envstore *vars, struct envstore **ret, struct sfs_err *err);
 
 struct program {
 	pid_t pid;

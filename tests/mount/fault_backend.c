@@ -2,13 +2,16 @@
 /* See fault_backend.h. Only for tests: linked into build/tests/secretfs-test, never into secretfs.
  */
 #include "fault_backend.h"
+#include "backends/net_options.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/ref.h"
 #include "base/text.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +23,9 @@
 #define HARD_MAX_MS 120000
 
 struct fault {
-	int dir;   /* D */
+	const struct backend_env *env;
+	char *token; /* owned; the reference, or NULL */
+	int dir;     /* D */
 	int calls; /* D/calls, O_APPEND: one write(2) a line, so lines of several threads stay whole
 		    */
 };
@@ -28,13 +33,14 @@ struct fault {
 static int fault_open(const struct backend_env *env, const char *location,
 	const struct opt_values *opts, void **ret_state, struct sfs_err *err)
 {
-	(void)env;
-	(void)opts;
+	const struct opt_value *token = opt_find(opts, "token");
 	if (location[0] != '/')
 		return err_set(err, EINVAL, "location is no absolute path");
 	struct fault *f = mem_calloc(1, sizeof(*f));
 	if (!f)
 		return err_set(err, ENOMEM, "no memory");
+	f->env = env;
+	f->token = mem_strdup(token ? token->text : NULL);
 	f->dir = open(location, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	f->calls = f->dir < 0 ? -1
 			      : openat(f->dir, "calls", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
@@ -43,6 +49,7 @@ static int fault_open(const struct backend_env *env, const char *location,
 		int code = errno;
 		if (f->dir >= 0)
 			close(f->dir);
+		mem_free(f->token);
 		mem_free(f);
 		return err_errno(err, code, "open the directory of the faults");
 	}
@@ -55,6 +62,7 @@ static void fault_close(void *state)
 	struct fault *f = state;
 	close(f->calls);
 	close(f->dir);
+	mem_free(f->token);
 	mem_free(f);
 }
 
@@ -216,6 +224,54 @@ static int add_keys(int dir, struct payload *p, struct sfs_err *err)
 	return r;
 }
 
+#define RUN_MAX 65536 /* as a credential */
+
+static int run_line(struct fault *f, const char *line, const struct call *call, struct secret **ret,
+	struct sfs_err *err)
+{
+	_cleanup_(buf_clear) struct buf out = BUF_SECRET_INIT(RUN_MAX);
+	_cleanup_(buf_clear) struct buf said = BUF_INIT(4096);
+	const struct runner *r = f->env->runner;
+	int status = 0;
+	if (!r)
+		return err_set(err, ENOTSUP, "there is no runner");
+	int rc = r->run(r->arg, line, call, &out, &said, &status, err);
+	if (rc)
+		return rc;
+	if (status)
+		return err_set(err, ENOKEY, "the program ended with status %d: %s", status,
+			buf_text(&said));
+	*ret = secret_new(out.data ? out.data : "", out.len);
+	return *ret ? 0 : err_set(err, ENOMEM, "no memory");
+}
+
+static int from_variable(
+	struct fault *f, const char *name, struct secret **ret, struct sfs_err *err)
+{
+	*ret = envstore_get(f->env->env, name);
+	return *ret ? 0 : err_set(err, ENOKEY, "variable %s is not set", name);
+}
+
+/* A value from elsewhere, as the credentials of a real back end are. */
+static int add_from(struct fault *f, const char *from, const struct call *call, struct payload *p,
+	struct sfs_err *err)
+{
+	struct secret *s = NULL;
+	int r = 0;
+	if (!strcmp(from, "home"))
+		s = secret_new(f->env->home ? f->env->home : "-",
+			strlen(f->env->home ? f->env->home : "-"));
+	else if (!strcmp(from, "ref") && f->token)
+		r = ref_read(f->env->paths, f->env->env, f->token, SFS_REF_MAX, &s, err);
+	else if (!strncmp(from, "run ", 4))
+		r = run_line(f, from + 4, call, &s, err);
+	else if (!strncmp(from, "env ", 4))
+		r = from_variable(f, from + 4, &s, err);
+	if (!r)
+		r = s ? payload_add(p, NULL, s) : -EINVAL;
+	return r && !err->code ? err_set(err, EINVAL, "cannot be had from there") : r;
+}
+
 /* A writer may replace `value` between open and fstat; a missing file means the secret is just
  * being made. */
 static int add_value(int dir, const char *version, struct payload *p, struct sfs_err *err)
@@ -286,7 +342,11 @@ static int fault_get(void *state, const struct call *call, const struct get_requ
 	struct payload *p = payload_new();
 	if (!p)
 		return err_set(err, ENOMEM, "no memory");
-	r = dir < 0 ? get_generated(f, rq->name, p, err) : fill(dir, rq->version, p, err);
+	char from[SMALL_MAX];
+	if (dir >= 0 && small(dir, "from", from))
+		r = add_from(f, from, call, p, err);
+	else
+		r = dir < 0 ? get_generated(f, rq->name, p, err) : fill(dir, rq->version, p, err);
 	if (r)
 		payload_unref(p);
 	else
@@ -437,6 +497,82 @@ static int fault_describe(void *state, const struct call *call, const char *name
 	return r ? err_set(err, -r, "no memory") : 0;
 }
 
+static int need_line(struct needs *n, const char *line)
+{
+	if (!strncmp(line, "env ", 4))
+		return needs_env(n, line + 4);
+	if (!strncmp(line, "file ", 5))
+		return needs_file(n, line + 5);
+	if (!strncmp(line, "dir ", 4))
+		return needs_dir(n, line + 4);
+	if (!strncmp(line, "command ", 8))
+		return needs_command(n, line + 8);
+	if (!strncmp(line, "variable ", 9)) /* only if it is set: a name that it holds */
+		return needs_getenv(n, line + 9) ? needs_env(n, needs_getenv(n, line + 9)) : 0;
+	return -EINVAL;
+}
+
+static int fault_needs(
+	const char *location, const struct opt_values *opts, struct needs *n, struct sfs_err *err)
+{
+	char text[SMALL_MAX], *rest = text;
+	(void)opts;
+	_cleanup_close_ int dir = open(location, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = 0;
+	if (dir < 0 || !small(dir, "needs", text))
+		return 0;
+	for (char *line; !r && (line = strsep(&rest, "\n"));)
+		r = *line ? need_line(n, line) : 0;
+	return r ? err_errno(err, -r, "a line of needs") : 0;
+}
+
+static int fault_status(void *state, struct buf *ret_json)
+{
+	const struct fault *f = state;
+	char text[SMALL_MAX];
+	return small(f->dir, "status", text) ? buf_str(ret_json, text) : 0;
+}
+
+static void fault_counts(void *state, struct backend_counts *ret)
+{
+	const struct fault *f = state;
+	struct backend_counts c = {0};
+	char text[SMALL_MAX];
+	if (small(f->dir, "counts", text) && sscanf(text,
+						     "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+						     " %" SCNu64 " %" SCNu64 " %lf",
+						     &c.calls, &c.errors, &c.retries, &c.throttled,
+						     &c.bytes_in, &c.bytes_out, &c.cost_usd) == 7)
+		*ret = c;
+}
+
+static void check_line(struct check_sink *sink, char *line)
+{
+	const char *word = strsep(&line, " "), *what = strsep(&line, " ");
+	enum check_result r = !strcmp(word, "ok")     ? CHECK_OK
+			      : !strcmp(word, "skip") ? CHECK_SKIPPED
+						      : CHECK_FAILED;
+	if (what)
+		check_step(sink, r, what, "%s", line ? line : "");
+}
+
+static int fault_check(
+	void *state, const struct call *call, struct check_sink *sink, struct sfs_err *err)
+{
+	const struct fault *f = state;
+	char text[SMALL_MAX], *rest = text;
+	(void)call;
+	if (small(f->dir, "check", text))
+		for (char *line; (line = strsep(&rest, "\n"));)
+			if (*line)
+				check_line(sink, line);
+	long code = number(f->dir, "check_errno", 0);
+	return code ? err_set(err, (int)code, "no credentials were found") : 0;
+}
+
+static const struct opt_row fault_rows[] = {NET_OPTIONS,
+	{.name = "token", .type = OPT_SECRET, .arg = "REF", .help = "What `from` ref reads."}, {0}};
+
 const struct backend_ops fault_backend = {
 	.name = "fault",
 	.summary = "does what a directory of files says (tests only)",
@@ -448,4 +584,9 @@ const struct backend_ops fault_backend = {
 	.close = fault_close,
 	.versions = fault_versions,
 	.describe = fault_describe,
+	.options = fault_rows,
+	.needs = fault_needs,
+	.status = fault_status,
+	.counts = fault_counts,
+	.check = fault_check,
 };

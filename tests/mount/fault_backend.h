@@ -23,8 +23,14 @@
  *   D/list/errno, message, block, block_hard, delay_ms   the same for listings
  *   D/list/generate      N: adds gen-000000 to gen-(N-1), each with its own name as value
  *   D/list/raw           more names, each ended by NUL, without anything behind them
- *   D/calls              one line a call: "list", "get NAME", "get NAME@VERSION", "versions NAME",
- * "describe NAME"; written before anything else happens
+ *   D/s/ID/from          where the value comes from instead of a file: "ref" (the option token=),
+ * "home", "env NAME", "run LINE" (what a command writes) D/needs              lines for needs():
+ * "env PATTERN", "file PATH", "dir PATH", "command LINE" D/status             members of a JSON
+ * object for status() D/counts             for counts(): calls errors retries throttled bytes_in
+ * bytes_out cost_usd D/check              lines for check(): "ok WHAT TEXT", "skip WHAT TEXT", "no
+ * WHAT TEXT" D/check_errno        check() fails with that number D/calls              one line a
+ * call: "list", "get NAME", "get NAME@VERSION", "versions NAME", "describe NAME"; written before
+ * anything else happens
  */
 #ifndef SFS_TESTS_FAULT_BACKEND_H
 #define SFS_TESTS_FAULT_BACKEND_H

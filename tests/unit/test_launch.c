@@ -67,6 +67,7 @@ Test(launch, the_holder_gets_the_request)
 {
 	struct argv a = {0};
 	struct sfs_err err = {0};
+	setenv("HOME", "/home/caller", 1);
 	cr_assert_eq(make("ttl=5,user=65534,arena=1m,nonempty,memlock=require", false, &a, &err), 0,
 		"%s", err.msg);
 	cr_assert_str_eq(flag(&a, "--mountpoint"), "/run/x");
@@ -77,7 +78,7 @@ Test(launch, the_holder_gets_the_request)
 	cr_assert_eq(strtoull(flag(&a, "--memlock"), NULL, 10), 9 << 20);
 	cr_assert_str_eq(flag(&a, "--allow"), dir);
 	size_t i = index_of(&a, "--");
-	cr_assert_eq(a.n, i + 10);
+	cr_assert_eq(a.n, i + 11);
 	cr_assert_eq(a.v[i + 1][0], '/');
 	cr_assert_str_eq(a.v[i + 2], "worker");
 	cr_assert_str_eq(a.v[i + 3], source);
@@ -89,6 +90,7 @@ Test(launch, the_holder_gets_the_request)
 	char owner[32];
 	snprintf(owner, sizeof(owner), "%u:%u", getuid(), getgid());
 	cr_assert_str_eq(a.v[i + 9], owner);
+	cr_assert_str_eq(a.v[i + 10], "/home/caller");
 	cr_assert_null(a.v[a.n]);
 	argv_clear(&a);
 }
