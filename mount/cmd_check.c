@@ -13,6 +13,7 @@
 #include "mount/check_run.h"
 #include "mount/cli.h"
 #include "mount/launch.h"
+#include "net/http.h"
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -259,6 +260,8 @@ static int check_all(struct check *k, struct sfs_err *err)
 {
 	const struct store_config sc = {.cache_bytes = SFS_VALUE_MAX, .timeout = k->timeout};
 	int r = take_environment(k, err);
+	if (r == 0)
+		r = http_init(err);
 	if (r == 0 &&
 		((r = store_new(&sc, &k->store)) < 0 || (r = store_start_timer(k->store)) < 0))
 		err_errno(err, -r, "cache");

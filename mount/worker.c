@@ -16,6 +16,7 @@
 #include "mount/renamer.h"
 #include "mount/runs.h"
 #include "mount/session.h"
+#include "net/http.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -387,6 +388,8 @@ int worker_main(int argc, char **argv)
 	r = harden_no_dump(&err);
 	if (r == 0)
 		r = parse_arguments(&w, argc, argv, &err);
+	if (r == 0)
+		r = http_init(&err);
 	if (r < 0)
 		tell_holder(HOLD_FAILED, &err);
 	else

@@ -253,7 +253,7 @@ static int64_t attempt_deadline(const struct run *x)
 	return limit > 0 && limit < x->call->deadline - now ? now + limit : x->call->deadline;
 }
 
-static int perform(struct run *x, const struct http_headers *headers)
+static int perform(struct run *x, struct http_headers *headers)
 {
 	const struct http_transport *t = &x->h->transport;
 	const struct http_attempt a = {.method = x->rq->method,
@@ -268,13 +268,13 @@ static int perform(struct run *x, const struct http_headers *headers)
 	return t->perform(t->arg, &a, x->call, x->ret, x->err);
 }
 
-static void count_sent(struct run *x, const struct http_headers *headers)
+static void count_sent(struct run *x, size_t headers)
 {
 	struct http_stats *s = &x->h->stats;
 	pthread_mutex_lock(&x->h->lock);
 	s->attempts++;
 	s->bytes_in += x->ret->body.len + x->ret->headers.len;
-	s->bytes_out += strlen(x->rq->url) + http_headers_size(headers) + x->rq->body_len;
+	s->bytes_out += strlen(x->rq->url) + headers + x->rq->body_len;
 	pthread_mutex_unlock(&x->h->lock);
 	log_debug("%s: %s attempt %u: status %d, %zu bytes", x->h->name, x->rq->method, x->attempt,
 		x->ret->status, x->ret->body.len);
@@ -296,9 +296,10 @@ static int send_once(struct run *x, enum http_verdict *ret_verdict)
 	if (r < 0)
 		return r;
 	x->attempt++;
+	size_t size = http_headers_size(&headers);
 	r = perform(x, &headers);
 	x->ret->attempts = x->attempt;
-	count_sent(x, &headers);
+	count_sent(x, size);
 	if (r < 0)
 		return r;
 	if (is_redirect(x->ret->status))

@@ -156,7 +156,7 @@ void http_stats(struct http *h, struct http_stats *ret);
 
 struct http_attempt {
 	const char *method, *url;
-	const struct http_headers *headers;
+	struct http_headers *headers; /* may be taken over: whoever does leaves none behind */
 	const void *body;
 	size_t body_len, cap;
 	unsigned flags;		 /* enum http_flags */

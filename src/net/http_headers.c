@@ -84,6 +84,8 @@ static int add(struct http_headers *h, const char *name, const char *between, co
 int http_header_secret(
 	struct http_headers *h, const char *name, const char *prefix, const void *value, size_t len)
 {
+	if (h->err.code) /* the first one counts */
+		return -h->err.code;
 	if (!*name || strspn(name, TOKEN_BYTES) != strlen(name))
 		return refuse(h, "of a bad name", "names consist of letters, digits and dashes");
 	if (len > SFS_HTTP_HEADERS_MAX || strlen(prefix) > SFS_HTTP_HEADERS_MAX)
