@@ -142,6 +142,7 @@ static void *wiped_realloc(void *p, size_t size, const char *file, int line)
 
 static int init_openssl(struct sfs_err *err)
 {
+	struct secret_stats st;
 	if (CRYPTO_set_mem_functions(wiped_malloc, wiped_realloc, wiped_free) != 1)
 		return err_set(err, EALREADY,
 			"OpenSSL was used before its memory could be made one that is wiped");
@@ -150,8 +151,11 @@ static int init_openssl(struct sfs_err *err)
 		log_warn("OpenSSL has no locked memory for its keys: it uses the ordinary heap");
 		break;
 	case 2:
-		log_warn("OpenSSL's memory for keys is unlocked and may reach the swap: raise "
-			 "RLIMIT_MEMLOCK");
+		secret_stats(&st);
+		if (st.locked) /* else the line about the arena said it already */
+			log_warn("OpenSSL's memory for keys is unlocked and may reach the swap: "
+				 "raise "
+				 "RLIMIT_MEMLOCK");
 		break;
 	default:
 		break;
