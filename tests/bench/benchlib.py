@@ -2,6 +2,7 @@
 """What the benchmarks share: namespaces of their own, the file systems that are compared, the machine's description."""
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -43,6 +44,28 @@ def machine():
     virtual = "virtual machine, " if any("hypervisor" in x.split() for x in open("/proc/cpuinfo") if x.startswith("flags")) else ""
     return (f"{names[0] if names else platform.machine()}, {virtual}{os.cpu_count()} cores, Linux {platform.release()}, "
             f"{time.strftime('%Y-%m-%d', time.gmtime())}, load average {os.getloadavg()[0]:.1f}")
+
+
+def spread(values, digits, lowest=False):
+    """Median, then the quartiles, then perhaps the least."""
+    quartiles = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+    text = f"{quartiles[1]:.{digits}f} ({quartiles[0]:.{digits}f} to {quartiles[2]:.{digits}f}"
+    return text + (f", least {min(values):.{digits}f})" if lowest else ")")
+
+
+def table(head, rows):
+    widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head))]
+    line = lambda r: "| " + " | ".join(c.ljust(w) for c, w in zip(r, widths)) + " |\n"
+    return line(head) + "|" + "|".join("-" * (w + 2) for w in widths) + "|\n" + "".join(map(line, rows)) + "\n"
+
+
+def put(path, marks, text):
+    """Between the marks of a page that has them, else as the whole file."""
+    page = open(path).read() if os.path.exists(path) else ""
+    before, begin, rest = page.partition(marks[0] + "\n")
+    _, end, after = rest.partition(marks[1])
+    with open(path, "w") as f:
+        f.write(before + begin + text + end + after if begin and end else text)
 
 
 class Bench:
