@@ -206,39 +206,45 @@ int aws_keys_parse(const char *text, size_t len, enum aws_keys_form form, struct
 
 /* ---- SSO ---- */
 
+static int read_token(struct json *doc, struct aws_sso_token *t, struct sfs_err *err)
+{
+	const struct json_node *root = json_root(doc);
+	int r = get_secret(doc, root, "accessToken", &t->access, err);
+	if (r == 0)
+		r = need(t->access, "accessToken", err);
+	if (r == 0)
+		r = get_time(doc, root, "expiresAt", &t->expires, err);
+	if (r == 0)
+		r = need(t->expires, "expiresAt", err);
+	if (r == 0)
+		r = get_secret(doc, root, "refreshToken", &t->refresh, err);
+	if (r == 0)
+		r = get_secret(doc, root, "clientId", &t->client_id, err);
+	if (r == 0)
+		r = get_secret(doc, root, "clientSecret", &t->client_secret, err);
+	if (r == 0)
+		r = get_time(doc, root, "registrationExpiresAt", &t->registration_expires, err);
+	return r;
+}
+
 int aws_sso_token_parse(
 	const char *text, size_t len, struct aws_sso_token *ret, struct sfs_err *err)
 {
 	_cleanup_(json_free_p) struct json *doc = NULL;
-	_cleanup_(aws_sso_token_clear) struct aws_sso_token t = {0};
+	struct aws_sso_token t = {0};
 	int r = parse_object(text, len, &doc, err);
-	if (r < 0)
+	if (r == 0)
+		r = read_token(doc, &t, err);
+	if (r < 0) {
+		aws_sso_token_clear(&t);
 		return r;
-	const struct json_node *root = json_root(doc);
-	r = get_secret(doc, root, "accessToken", &t.access, err);
-	if (r == 0)
-		r = need(t.access, "accessToken", err);
-	if (r == 0)
-		r = get_time(doc, root, "expiresAt", &t.expires, err);
-	if (r == 0)
-		r = need(t.expires, "expiresAt", err);
-	if (r == 0)
-		r = get_secret(doc, root, "refreshToken", &t.refresh, err);
-	if (r == 0)
-		r = get_secret(doc, root, "clientId", &t.client_id, err);
-	if (r == 0)
-		r = get_secret(doc, root, "clientSecret", &t.client_secret, err);
-	if (r == 0)
-		r = get_time(doc, root, "registrationExpiresAt", &t.registration_expires, err);
-	if (r < 0)
-		return r;
+	}
 	if (!t.refresh || !t.client_id || !t.client_secret) {
 		secret_unref(take(t.refresh));
 		secret_unref(take(t.client_id));
 		secret_unref(take(t.client_secret));
 	}
 	*ret = t;
-	t = (struct aws_sso_token){0};
 	return 0;
 }
 
