@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * prog_race COUNTER FILE: reads FILE again and again until the second number of COUNTER
- * is not 0. COUNTER holds two numbers of eight bytes. The first, n, says that a reader who opens
- * FILE from now on must see version n or a later one; none may ever go back. Version n is n in 20
- * digits and n * 7919 % 9000 bytes of the letter 'a' + n % 26, so that a torn or mixed one shows.
- * Each opened file is read whole, then in pieces or through a mapping.
+ * is not 0. COUNTER holds three numbers of eight bytes. The first, n, says that a reader who opens
+ * FILE from now on must see version n or a later one; none may ever go back. The third is the
+ * version that is being brought in, or n. Version n is n in 20 digits and n * 7919 % 9000 bytes of
+ * the letter 'a' + n % 26, so that a torn or mixed one shows. Each opened file is read whole, then
+ * in pieces or through a mapping.
  *
  * Where no OPEN is sent, a file whose version is purged while it is read gives ESTALE, or SIGBUS in
  * a mapping: then the reader starts over. It also does where fstat tells another size than read
  * gets: a node whose version is purged between LOOKUP and OPEN, twice in a row, follows the name
- * and shows the size of who opened it last. Prints "opens N again N resized N last N"; anything
- * else is said on standard error, with status 1.
+ * and shows the size of who opened it last. Both are wrong unless a version was brought in since
+ * before the file was opened. Prints "opens N again N resized N last N"; anything else is said on
+ * standard error, with status 1.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +20,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +105,12 @@ static int read_again(int fd, size_t len)
 	}
 }
 
+/* Whether the value was changed since `promised` was looked at. */
+static bool changed(uint64_t promised)
+{
+	return atomic_load(counter + 2) > promised;
+}
+
 /* -ESTALE: start over. -1: bad. */
 static int read_open(int fd, uint64_t promised)
 {
@@ -117,6 +126,8 @@ static int read_open(int fd, uint64_t promised)
 	if (n < promised || n < last)
 		return bad(n < last ? "went back to version" : "old version", n);
 	last = n;
+	if (len != st.st_size && !changed(promised))
+		return bad("fstat told another size than that of version", n);
 	if (len != st.st_size) {
 		resized++;
 		return 0;
@@ -136,6 +147,8 @@ static int round_once(void)
 	opens++;
 	int r = read_open(fd, promised);
 	close(fd);
+	if (r == -ESTALE && !changed(promised))
+		return bad("ESTALE though nothing changed, version", promised);
 	if (r == -ESTALE) {
 		restarts++;
 		return 0;
@@ -146,7 +159,7 @@ static int round_once(void)
 int main(int argc, char **argv)
 {
 	int fd = argc == 3 ? open(argv[1], O_RDONLY | O_CLOEXEC) : -1;
-	void *p = fd < 0 ? MAP_FAILED : mmap(NULL, 16, PROT_READ, MAP_SHARED, fd, 0);
+	void *p = fd < 0 ? MAP_FAILED : mmap(NULL, 24, PROT_READ, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED) {
 		fprintf(stderr, "usage: prog_race COUNTER FILE\n");
 		return 2;
