@@ -86,9 +86,30 @@ static void show(char **argv, char **env)
 		signal(SIGPIPE, SIG_DFL) == SIG_DFL ? "default" : "ignored");
 }
 
+/* What the runner says on the socket of a run; nobody reads the pipes. */
+static void show_run(const char *what, int sock)
+{
+	struct hold_msg m;
+	int fd = -1;
+	fcntl(sock, F_SETFL, 0); /* it waits */
+	while (hold_recv(sock, &m, &fd) == 1) {
+		printf("run %s %s %u code %d fd %s text %s\n", what,
+			m.type == HOLD_RUN ? "pipe" : "end", m.arg, m.code, fd >= 0 ? "yes" : "no",
+			m.text);
+		if (fd >= 0)
+			close(fd);
+		fd = -1;
+	}
+}
+
 static void show_answer(const char *what, const struct hold_msg *m, int fd)
 {
 	char text[256];
+	if (fd >= 0 && strncmp(what, "ask:run:", 8) == 0) {
+		show_run(what, fd);
+		close(fd);
+		return;
+	}
 	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
 	for (ssize_t i = 0; i < n; i++)
 		if (text[i] == '\0')
@@ -102,7 +123,7 @@ static void show_answer(const char *what, const struct hold_msg *m, int fd)
 }
 
 /* "ask:file:/path", "ask:dir:/path", "ask:watch:/path", "ask:env:", "ask:bits:/path" (a mask that
- * is none), "ask:xpid:NUMBER" or "self", "ask:audit:" */
+ * is none), "ask:xpid:NUMBER" or "self", "ask:audit:", "ask:run:NUMBER" */
 static void ask(const char *spec)
 {
 	struct hold_msg m = {.id = 77};
@@ -113,6 +134,7 @@ static void ask(const char *spec)
 		 : spec[4] == 'e' ? HOLD_ENV
 		 : spec[4] == 'x' ? HOLD_EXE
 		 : spec[4] == 'a' ? HOLD_AUDIT
+		 : spec[4] == 'r' ? HOLD_RUN
 				  : HOLD_WATCH;
 	m.arg = spec[4] == 'w' ? IN_CREATE : spec[4] == 'b' ? 0x10000 : 0;
 	if (m.type == HOLD_EXE) {
@@ -120,6 +142,8 @@ static void ask(const char *spec)
 						  : (uint32_t)strtoul(path, NULL, 10);
 		path = "";
 	}
+	if (m.type == HOLD_RUN)
+		m.arg = (uint32_t)strtoul(path, NULL, 10);
 	m.len = (uint32_t)strlen(path);
 	memcpy(m.text, path, m.len);
 	hold_send(FD_HOLD, &m, -1);

@@ -300,10 +300,44 @@ ok "a watch" logged "ask:watch:$A code 0 "
 ok "a mask with unknown bits" logged "ask:bits:$A code 22 "
 ok "a relative path" logged "ask:file:relative $refused"
 ok "R23 a path below the mount is the covered one" logged "ask:file:$M/inner code 0 text $M/inner read covered"
-ok "the variables taken at mount" logged 'ask:env: code 0 text  read CANARY_ENV=x\|FOO_A=1\|FOO_B=two words\|'
+ok "the variables taken at mount" logged 'ask:env: code 0 text  read =FOO_\*\|=CANARY_ENV\|CANARY_ENV=x\|FOO_A=1\|FOO_B=two words\|'
 ok "all are for reading only" not logged '^writable'
 ok "R11 /proc/PID/environ of the holder shows none" not grep -qaE 'FOO|CANARY|BAR|HOME' "/proc/$H/environ"
 stop
+
+# ---- commands and descriptors ----
+
+mkdir -p "$M"
+start live --command=$'/bin/sh -c "exit 7"\n/' --command=$'/no/such\n' -- ask:run:0 ask:run:1 ask:run:2 ask:run:4294967295
+ok "a command: two pipes and its exit status" logged 'run ask:run:0 end 7 code 0 fd no'
+ok "what it writes to goes to the worker" [ "$(grep -cE '^run ask:run:0 pipe [12] code 0 fd yes' "$T/log")" = 2 ]
+ok "one that is not there" logged 'run ask:run:1 end .* code 2 fd no text execute the program as user 65534'
+ok "a number that is none" logged 'answer ask:run:2 code 2 text .*not fixed at mount'
+ok "whatever the number" logged 'answer ask:run:4294967295 code 2 '
+ok "R12 the runner is the worker's user" grep -q '^Uid:.65534.65534.65534.65534' "/proc/$(pgrep -P "$H" -x sfs-runner)/status"
+ok "R12 without capabilities" [ "$(grep -c '^Cap.*0000000000000000$' "/proc/$(pgrep -P "$H" -x sfs-runner)/status")" = 5 ]
+ok "R6 and undumpable" [ "$(stat -c %u "/proc/$(pgrep -P "$H" -x sfs-runner)/environ")" = 0 ]
+stop
+ok "it ends with the holder" not pgrep -P "$H" -x sfs-runner
+mkdir -p "$M"
+start live -- ask:run:0
+ok "no commands, no runner" logged 'answer ask:run:0 code 2 '
+stop
+start live --command="'x"
+ok "a malformed command is refused" said '^E 22 '
+finished "$H" 1
+mkdir -p "$M"
+printf 'of the descriptor\n' >"$T/fd"
+exec 7<"$T/fd"
+start live --fd=7:3 -- ask:env:
+exec 7<&-
+ok "what a descriptor gave is kept" logged 'ask:env: code 0 text  read fd:3=of the descriptor\|'
+ok "R8 and the descriptor is not inherited" [ "$(grep -c '^fd ' "$T/log")" = 7 ]
+ok "nor kept" not grep -q "$T/fd" <(ls -l "/proc/$H/fd")
+stop
+start live --fd=7:3 --
+ok "one that is not open is refused" said '^E 22 '
+finished "$H" 1
 
 # ---- audit ----
 

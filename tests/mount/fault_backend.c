@@ -252,6 +252,19 @@ static int from_variable(
 	return *ret ? 0 : err_set(err, ENOKEY, "variable %s is not set", name);
 }
 
+static int from_file(struct fault *f, const char *path, struct secret **ret, struct sfs_err *err)
+{
+	_cleanup_(buf_clear) struct buf text = BUF_SECRET_INIT(SFS_VALUE_MAX);
+	_cleanup_close_ int fd = -1;
+	int r = path_open_file(f->env->paths, path, NULL, &fd, err);
+	if (!r)
+		r = path_read(fd, path, &text, err);
+	if (r)
+		return r;
+	*ret = secret_new(text.data ? text.data : "", text.len);
+	return *ret ? 0 : err_set(err, ENOMEM, "no memory");
+}
+
 /* A value from elsewhere, as the credentials of a real back end are. */
 static int add_from(struct fault *f, const char *from, const struct call *call, struct payload *p,
 	struct sfs_err *err)
@@ -265,6 +278,8 @@ static int add_from(struct fault *f, const char *from, const struct call *call, 
 		r = ref_read(f->env->paths, f->env->env, f->token, SFS_REF_MAX, &s, err);
 	else if (!strncmp(from, "run ", 4))
 		r = run_line(f, from + 4, call, &s, err);
+	else if (!strncmp(from, "file ", 5))
+		r = from_file(f, from + 5, &s, err);
 	else if (!strncmp(from, "env ", 4))
 		r = from_variable(f, from + 4, &s, err);
 	if (!r)

@@ -24,11 +24,11 @@
  *   D/list/generate      N: adds gen-000000 to gen-(N-1), each with its own name as value
  *   D/list/raw           more names, each ended by NUL, without anything behind them
  *   D/s/ID/from          where the value comes from instead of a file: "ref" (the option token=),
- * "home", "env NAME", "run LINE" (what a command writes) D/needs              lines for needs():
- * "env PATTERN", "file PATH", "dir PATH", "command LINE" D/status             members of a JSON
- * object for status() D/counts             for counts(): calls errors retries throttled bytes_in
- * bytes_out cost_usd D/check              lines for check(): "ok WHAT TEXT", "skip WHAT TEXT", "no
- * WHAT TEXT" D/check_errno        check() fails with that number D/calls              one line a
+ * "home", "env NAME", "file PATH", "run LINE" (what a command writes) D/needs              lines
+ * for needs(): "env PATTERN", "file PATH", "dir PATH", "command LINE" D/status             members
+ * of a JSON object for status() D/counts             for counts(): calls errors retries throttled
+ * bytes_in bytes_out cost_usd D/check              lines for check(): "ok WHAT TEXT", "skip WHAT
+ * TEXT", "no WHAT TEXT" D/check_errno        check() fails with that number D/calls one line a
  * call: "list", "get NAME", "get NAME@VERSION", "versions NAME", "describe NAME"; written before
  * anything else happens
  */
