@@ -8,6 +8,7 @@
 #define SFS_BACKENDS_NET_OPTIONS_H
 
 #include "base/opt.h"
+#include <stdbool.h>
 
 /* Names of rows that the core reads. The home directory is no OPT_PATH: the worker is to open just
  * those files in it that needs() tells. */
@@ -54,5 +55,10 @@
 			"and these. Where NAME ends in KEY, TOKEN, SECRET or PASSWORD, VALUE is "  \
 			"a reference: file:/PATH, env:NAME or fd:NUMBER."                          \
 	}
+
+/* The same rows as a table, for the manual, which has them once. */
+extern const struct opt_table net_options_table;
+/* Whether a row of a back end's table is one of them. */
+bool net_options_has(const struct opt_row *row);
 
 #endif

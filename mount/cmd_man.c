@@ -5,6 +5,7 @@
  * fails when the committed files differ.
  */
 #include "backends/backend.h"
+#include "backends/net_options.h"
 #include "base/text.h"
 #include "core/config.h"
 #include "core/core.h"
@@ -106,6 +107,33 @@ static const struct backend_ops *shown_backend(size_t i)
 	return i < n ? all[i] : NULL;
 }
 
+#define OWN_MAX 128 /* options of one back end */
+
+/* Its own rows; those that all on a network have stand in the manual once. True if there are such.
+ */
+static bool own_rows(const struct backend_ops *ops, struct opt_row own[OWN_MAX + 1])
+{
+	size_t n = 0;
+	bool shared = false;
+	for (const struct opt_row *row = ops->options; row && row->name && n < OWN_MAX; row++)
+		if (net_options_has(row))
+			shared = true;
+		else
+			own[n++] = *row;
+	own[n] = (struct opt_row){0};
+	return shared;
+}
+
+static void man_own_options(FILE *f, const struct backend_ops *ops)
+{
+	struct opt_row own[OWN_MAX + 1];
+	bool shared = own_rows(ops, own);
+	const struct opt_table t = {ops->name, own};
+	opt_print_man(f, &t);
+	if (shared)
+		fputs(".PP\nAlso the options of sources on a network.\n", f);
+}
+
 static void man_backends(FILE *f)
 {
 	const struct backend_ops *ops;
@@ -117,10 +145,7 @@ static void man_backends(FILE *f)
 		fprintf(f, "\n%c", toupper((unsigned char)ops->summary[0]));
 		man_text(f, ops->summary + 1);
 		fputs(".\n", f);
-		if (ops->options) {
-			const struct opt_table own = {ops->name, ops->options};
-			opt_print_man(f, &own);
-		}
+		man_own_options(f, ops);
 	}
 }
 
@@ -132,6 +157,11 @@ static void man_options_mount(FILE *f)
 static void man_options_backend(FILE *f)
 {
 	opt_print_man(f, &config_backend_options);
+}
+
+static void man_options_net(FILE *f)
+{
+	opt_print_man(f, &net_options_table);
 }
 
 static void man_options_rule(FILE *f)
@@ -174,9 +204,13 @@ static void words_options(FILE *f)
 	fputs("options='", f);
 	words_of(f, config_mount_options.rows);
 	words_of(f, config_backend_options.rows);
-	for (size_t i = 0; (ops = shown_backend(i)); i++)
+	words_of(f, net_options_table.rows);
+	for (size_t i = 0; (ops = shown_backend(i)); i++) {
+		struct opt_row own[OWN_MAX + 1];
+		own_rows(ops, own);
 		if (!(ops->flags & BACKEND_HIDDEN))
-			words_of(f, ops->options);
+			words_of(f, own);
+	}
 	fputs("'\n", f);
 }
 
@@ -198,6 +232,7 @@ static const struct {
 	{"mount-flags", man_helper},
 	{"options:mount", man_options_mount},
 	{"options:backend", man_options_backend},
+	{"options:net", man_options_net},
 	{"options:rule", man_options_rule},
 	{"backends", man_backends},
 	{"control", man_control},

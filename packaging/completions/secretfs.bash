@@ -4,7 +4,7 @@
 _secretfs_options()
 {
 	local options
-options='ttl= stale= negative_ttl= list_ttl= timeout= open_rate= cache_size= arena= memlock= uid= gid= mode= dmode= user= wait= nonempty hydrate lazy debug log= audit= audit_required on_change= on_change_delay= on_change_timeout= type= location= at= prefix= add_prefix= names= format= expand '
+options='ttl= stale= negative_ttl= list_ttl= timeout= open_rate= cache_size= arena= memlock= uid= gid= mode= dmode= user= wait= nonempty hydrate lazy debug log= audit= audit_required on_change= on_change_delay= on_change_timeout= type= location= at= prefix= add_prefix= names= endpoint= cacert= proxy= insecure_http rate= home= env. format= expand '
 	local cur=${1##*,} done=''
 	[[ $1 == *,* ]] && done=${1%,*},
 	mapfile -t COMPREPLY < <(compgen -P "$done" -W "$options" -- "$cur")

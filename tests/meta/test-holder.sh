@@ -323,7 +323,7 @@ mkdir -p "$M"
 start live -- ask:run:0
 ok "no commands, no runner" logged 'answer ask:run:0 code 2 '
 stop
-start live --command="'x"
+start live --command="'x" --
 ok "a malformed command is refused" said '^E 22 '
 finished "$H" 1
 mkdir -p "$M"
