@@ -415,9 +415,8 @@ int aws_call(struct aws_client *c, const struct call *call, const struct aws_ask
 			aws_service_title(c->service));
 	if (!rc)
 		rc = aws_conf_url(c->conf, c->service, buf_text(&region), &url, err);
-	if (!rc && (http_url_host(buf_text(&url), &host, err) < 0))
-		rc = err_set(err, EINVAL, "the endpoint of %s has no usable host",
-			aws_service_title(c->service));
+	if (!rc)
+		rc = http_url_host(buf_text(&url), &host, err);
 	if (rc)
 		return rc;
 	struct attempt a = {.c = c,

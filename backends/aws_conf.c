@@ -334,7 +334,8 @@ int aws_conf_profile(const struct backend_env *env, const struct opt_values *opt
 		return no_memory(err);
 	int r = load_profile_name(&l, err);
 	if (r == 0)
-		r = aws_conf_file_path(env, "AWS_CONFIG_FILE", "config", &c->file[AWS_FILE_CONFIG], err);
+		r = aws_conf_file_path(
+			env, "AWS_CONFIG_FILE", "config", &c->file[AWS_FILE_CONFIG], err);
 	if (r == 0)
 		r = aws_conf_file_path(env, "AWS_SHARED_CREDENTIALS_FILE", "credentials",
 			&c->file[AWS_FILE_CREDENTIALS], err);

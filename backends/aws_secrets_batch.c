@@ -31,22 +31,22 @@ static bool open_at(const struct batch *b, size_t i)
 
 static int make_body(const struct batch *b, const char *token, struct buf *body)
 {
-	_cleanup_(buf_clear) struct buf list = BUF_INIT(BATCH_BODY_MAX);
-	buf_char(&list, '[');
+	bool first = true;
+	buf_reset(body);
+	aws_body_begin(body);
+	aws_put_raw(body, "SecretIdList", "[");
 	for (size_t i = 0; i < b->n; i++) {
 		if (b->alone[i])
 			continue;
-		if (list.len > 1)
-			buf_char(&list, ',');
-		json_quote(&list, b->names[i], strlen(b->names[i]));
+		if (!first)
+			buf_char(body, ',');
+		first = false;
+		json_quote(body, b->names[i], strlen(b->names[i]));
 	}
-	buf_char(&list, ']');
-	buf_reset(body);
-	aws_body_begin(body);
-	aws_put_raw(body, "SecretIdList", buf_text(&list));
+	buf_char(body, ']');
 	if (*token)
 		aws_put(body, "NextToken", token);
-	return list.failed ? -list.failed : aws_body_end(body);
+	return aws_body_end(body);
 }
 
 /* --- values --- */

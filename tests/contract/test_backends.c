@@ -5,6 +5,7 @@
  * holds the word "canary".
  */
 #include "../unit/backend_kit.h"
+#include "fakes/aws_canned.h"
 
 #include <poll.h>
 
@@ -17,6 +18,7 @@ struct fixture {
 	const char *(*prepare)(void);
 	void (*clean)(void);
 	const char *nonsense[6]; /* locations that open refuses, ended by NULL */
+	const char *options;	 /* "a=b,c=d", or NULL */
 };
 
 static char *dir;
@@ -51,11 +53,24 @@ static const char *prepare_inline(void)
 	return "";
 }
 
+static const char *prepare_aws(void)
+{
+	aws_canned_start();
+	return "us-east-1";
+}
+
+#define AWS_KEYS "access_key_id=env:KIT_A,secret_access_key=env:OTHER"
+
 static const struct fixture fixtures[] = {
-	{"file", prepare_file, clean_file, {"", "relative", "/nowhere/at/all", "/dev/null", NULL}},
-	{"env", prepare_env, NULL, {"", "A B", "A=canary", ",", NULL}},
-	{"inline", prepare_inline, NULL, {"canary", NULL}},
-	{"example", NULL, NULL, {"canary", NULL}},
+	{"file", prepare_file, clean_file, {"", "relative", "/nowhere/at/all", "/dev/null", NULL},
+		NULL},
+	{"env", prepare_env, NULL, {"", "A B", "A=canary", ",", NULL}, NULL},
+	{"inline", prepare_inline, NULL, {"canary", NULL}, NULL},
+	{"aws", prepare_aws, aws_canned_end, {"eu west 1", "../x", "us-east-1/x", "-", NULL},
+		AWS_KEYS},
+	{"aws-ssm", prepare_aws, aws_canned_end, {"eu west 1", "us-east-1/a b", "-", NULL},
+		AWS_KEYS},
+	{"example", NULL, NULL, {"canary", NULL}, NULL},
 };
 
 static const struct fixture *fixture_of(const struct backend_ops *ops)
@@ -83,8 +98,8 @@ static void setup(struct subject *s, const struct backend_ops *ops)
 	kit_backend();
 	s->location = s->fixture->prepare ? s->fixture->prepare() : "";
 	s->blocks = kit_blocks();
-	cr_assert_eq(
-		kit_open(ops, s->location, NULL, &s->state, &err), 0, "%s: %s", ops->name, err.msg);
+	cr_assert_eq(kit_open(ops, s->location, s->fixture->options, &s->state, &err), 0, "%s: %s",
+		ops->name, err.msg);
 }
 
 static void teardown(struct subject *s)
@@ -160,7 +175,7 @@ static void check_nonsense(struct subject *s)
 	for (const char *const *l = s->fixture->nonsense; *l; l++) {
 		void *state = s; /* any value: it must stay */
 		struct sfs_err err = {0};
-		int rc = kit_open(s->ops, *l, NULL, &state, &err);
+		int rc = kit_open(s->ops, *l, s->fixture->options, &state, &err);
 		cr_expect_lt(rc, 0, "%s opened \"%s\"", s->ops->name, *l);
 		cr_expect_eq(state, s, "%s: ret_state was touched", s->ops->name);
 		is_sentence(s, &err, rc);
@@ -392,8 +407,8 @@ static void check_two(struct subject *s)
 {
 	void *other = NULL;
 	struct sfs_err err = {0};
-	cr_assert_eq(kit_open(s->ops, s->location, NULL, &other, &err), 0, "%s: %s", s->ops->name,
-		err.msg);
+	cr_assert_eq(kit_open(s->ops, s->location, s->fixture->options, &other, &err), 0, "%s: %s",
+		s->ops->name, err.msg);
 	cr_expect_neq(other, s->state, "%s: two sources share their state", s->ops->name);
 	s->ops->close(other);
 	struct list_sink sink = {0};

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,27 @@ int list_add(struct list_sink *sink, const struct list_item *item)
 	return sink->stop_after && (int)sink->n >= sink->stop_after ? -ECANCELED : 0;
 }
 
+struct version_sink {
+	char *versions[64];
+	int64_t created[64];
+	size_t n;
+	int stop_after; /* then -ECANCELED; 0 = never */
+};
+int version_add(struct version_sink *sink, const char *version, int64_t created)
+{
+	cr_assert_lt(sink->n, 64);
+	sink->created[sink->n] = created;
+	sink->versions[sink->n++] = strdup(version);
+	return sink->stop_after && (int)sink->n >= sink->stop_after ? -ECANCELED : 0;
+}
+
+static inline void versions_clear(struct version_sink *sink)
+{
+	for (size_t i = 0; i < sink->n; i++)
+		free(sink->versions[i]);
+	*sink = (struct version_sink){.n = 0};
+}
+
 static inline void sink_clear(struct list_sink *s)
 {
 	for (size_t i = 0; i < s->n; i++)
@@ -91,6 +113,71 @@ void watch_changed(struct watch_sink *sink, const char *name)
 	pthread_mutex_unlock(&sink->lock);
 }
 
+/* What `check` said: "result what: sentence" lines, result 0 to 2. */
+struct check_sink {
+	char text[8192];
+};
+void check_step(
+	struct check_sink *sink, enum check_result result, const char *what, const char *fmt, ...)
+{
+	size_t at = strlen(sink->text);
+	va_list ap;
+	at += (size_t)snprintf(
+		sink->text + at, sizeof(sink->text) - at, "%d %s: ", (int)result, what);
+	va_start(ap, fmt);
+	if (at < sizeof(sink->text))
+		at += (size_t)vsnprintf(sink->text + at, sizeof(sink->text) - at, fmt, ap);
+	va_end(ap);
+	if (at + 1 < sizeof(sink->text))
+		strcpy(sink->text + at, "\n");
+}
+
+/* What `needs` told, a line each: "env X", "file /x", "dir /x", "command x". */
+struct needs {
+	const char *const *environment; /* NAME, value, ..., NULL */
+	const char *home;
+	char text[8192];
+};
+const char *needs_getenv(const struct needs *n, const char *name)
+{
+	for (const char *const *e = n->environment; e && *e; e += 2)
+		if (!strcmp(*e, name))
+			return e[1];
+	return NULL;
+}
+const char *needs_home(const struct needs *n)
+{
+	return n->home;
+}
+static struct path_env kit_paths = {.covered_fd = -1};
+const struct path_env *needs_paths(const struct needs *n)
+{
+	(void)n;
+	return &kit_paths;
+}
+static inline int kit_needs(struct needs *n, const char *word, const char *text)
+{
+	size_t at = strlen(n->text);
+	snprintf(n->text + at, sizeof(n->text) - at, "%s %s\n", word, text);
+	return 0;
+}
+int needs_env(struct needs *n, const char *pattern)
+{
+	return kit_needs(n, "env", pattern);
+}
+int needs_file(struct needs *n, const char *path)
+{
+	return kit_needs(n, "file", path);
+}
+int needs_dir(struct needs *n, const char *path)
+{
+	return kit_needs(n, "dir", path);
+}
+int needs_command(struct needs *n, const char *line)
+{
+	return kit_needs(n, "command", line);
+}
+
 /* --- a source --- */
 
 static inline const struct envstore *kit_env(void)
@@ -105,7 +192,6 @@ static inline const struct envstore *kit_env(void)
 	return store;
 }
 
-static struct path_env kit_paths = {.covered_fd = -1};
 static struct backend_env kit_backend_env = {.instance = "kit", .paths = &kit_paths};
 
 static inline const struct backend_env *kit_backend(void)

@@ -5,18 +5,6 @@
 #include "backends/aws_secrets.h"
 
 static struct json *doc;
-static char *versions[100];
-static size_t nversions;
-
-struct version_sink {
-	int stop_after;
-};
-int version_add(struct version_sink *sink, const char *version, int64_t created)
-{
-	(void)created;
-	versions[nversions++] = strdup(version);
-	return sink->stop_after && (int)nversions >= sink->stop_after ? -ECANCELED : 0;
-}
 
 static const struct json_node *parse(const char *text)
 {
@@ -248,14 +236,13 @@ Test(aws_secrets, versions_are_told_newest_first)
 		0);
 	cr_expect_eq(aws_versions_tell(&all, &sink), 0);
 	static const char *const want[] = {"b", "AWSCURRENT", "x", "c", "a"};
-	cr_assert_eq(nversions, 5);
-	for (size_t i = 0; i < 5; i++) {
-		cr_expect_str_eq(versions[i], want[i]);
-		free(versions[i]);
-	}
-	nversions = 0;
+	cr_assert_eq(sink.n, 5);
+	for (size_t i = 0; i < 5; i++)
+		cr_expect_str_eq(sink.versions[i], want[i]);
+	versions_clear(&sink);
 	sink.stop_after = 2;
 	cr_expect_eq(aws_versions_tell(&all, &sink), -ECANCELED);
-	cr_expect_eq(nversions, 2);
+	cr_expect_eq(sink.n, 2);
+	versions_clear(&sink);
 	aws_versions_clear(&all);
 }
