@@ -4,4 +4,6 @@
 BACKEND(file)
 BACKEND(env)
 BACKEND(inline)
+BACKEND(aws)
+BACKEND(aws_ssm)
 BACKEND(example)

@@ -22,8 +22,6 @@ static void finish(void)
 	cr_expect_eq(kit_blocks(), 0, "secret memory is left");
 }
 
-TestSuite(aws_secrets, .fini = finish);
-
 Test(aws_secrets, names_that_can_be)
 {
 	char long_name[600];
@@ -43,6 +41,7 @@ Test(aws_secrets, names_that_can_be)
 	cr_expect(!aws_secret_name_ok(long_name));
 	long_name[512] = '\0';
 	cr_expect(aws_secret_name_ok(long_name));
+	finish();
 }
 
 #define ID "0123456789abcdef0123456789abcdef"
@@ -76,6 +75,7 @@ Test(aws_secrets, versions_by_id_and_stage)
 	version_is(ID ":AWSPREVIOUS", ID, "AWSPREVIOUS");
 	version_is(":" ID, "", ID);
 	version_is("deadbeef", "", "deadbeef");
+	finish();
 }
 
 Test(aws_secrets, versions_that_cannot_be)
@@ -90,6 +90,7 @@ Test(aws_secrets, versions_that_cannot_be)
 	memset(long_stage, 'x', sizeof(long_stage));
 	long_stage[257] = '\0';
 	version_fails(long_stage, EINVAL);
+	finish();
 }
 
 static struct payload *value(const char *text)
@@ -125,6 +126,7 @@ Test(aws_secrets, text_is_byte_exact)
 	value_is("{\"SecretString\":\"\"}", "", 0);
 	value_is("{\"SecretString\":\"\xc3\xa9\",\"SecretBinary\":null,\"Future\":{}}", "\xc3\xa9",
 		2);
+	finish();
 }
 
 Test(aws_secrets, the_longest_text)
@@ -140,6 +142,7 @@ Test(aws_secrets, the_longest_text)
 	value_is(json, bytes, n);
 	free(json);
 	free(bytes);
+	finish();
 }
 
 Test(aws_secrets, binary_is_byte_exact)
@@ -160,6 +163,7 @@ Test(aws_secrets, binary_is_byte_exact)
 	value_is(text, bytes, 256);
 	value_is("{\"SecretBinary\":\"AP8\\/\"}", "\0\xff?", 3);
 	buf_clear(&b64);
+	finish();
 }
 
 Test(aws_secrets, what_is_no_value)
@@ -172,6 +176,7 @@ Test(aws_secrets, what_is_no_value)
 	value_fails("{\"SecretBinary\":\"AA =\"}", EBADMSG);
 	value_fails("{\"SecretBinary\":\"canary-_\"}", EBADMSG);
 	value_fails("{\"SecretString\":\"canary\",\"VersionId\":7}", EBADMSG);
+	finish();
 }
 
 Test(aws_secrets, what_is_told_of_a_value)
@@ -185,6 +190,7 @@ Test(aws_secrets, what_is_told_of_a_value)
 				  "\",\"VersionStages\":[\"AWSCURRENT\"],\"CreatedDate\":1.5E9}");
 	cr_expect(!p->immutable);
 	payload_unref(p);
+	finish();
 }
 
 Test(aws_secrets, another_version_than_asked_is_refused)
@@ -198,6 +204,7 @@ Test(aws_secrets, another_version_than_asked_is_refused)
 	cr_expect_eq(aws_secret_is_version(doc, v, ID "0", "", &err), -EINVAL);
 	cr_expect_eq(aws_secret_is_version(doc, v, ID, "AWSPREVIOUS", &err), -EINVAL);
 	cr_expect_eq(aws_secret_is_version(doc, parse("{}"), "", "x", &err), -EINVAL);
+	finish();
 }
 
 Test(aws_secrets, lines_of_a_listing)
@@ -220,6 +227,7 @@ Test(aws_secrets, lines_of_a_listing)
 	buf_clear(&l.name);
 	buf_clear(&l.meta);
 	buf_clear(&l.version);
+	finish();
 }
 
 Test(aws_secrets, versions_are_told_newest_first)
@@ -245,4 +253,5 @@ Test(aws_secrets, versions_are_told_newest_first)
 	cr_expect_eq(sink.n, 2);
 	versions_clear(&sink);
 	aws_versions_clear(&all);
+	finish();
 }

@@ -22,8 +22,6 @@ static void finish(void)
 	cr_expect_eq(kit_blocks(), 0, "secret memory is left");
 }
 
-TestSuite(aws_ssm, .fini = finish);
-
 Test(aws_ssm, names_that_can_be)
 {
 	static const char *const good[] = {"a", "/a", "/a/b", "A-b_c.9",
@@ -41,6 +39,7 @@ Test(aws_ssm, names_that_can_be)
 	cr_expect(aws_parameter_path_ok("/prod/app"));
 	cr_expect(!aws_parameter_path_ok("/") && !aws_parameter_path_ok("/a//b"));
 	cr_expect(!aws_parameter_path_ok("/a b") && !aws_parameter_path_ok("a"));
+	finish();
 }
 
 Test(aws_ssm, versions_that_can_be)
@@ -52,6 +51,7 @@ Test(aws_ssm, versions_that_can_be)
 		cr_expect(aws_parameter_version_ok(good[i]), "%s", good[i]);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		cr_expect(!aws_parameter_version_ok(bad[i]), "%s", bad[i]);
+	finish();
 }
 
 static void below(const char *path, const char *full, const char *name)
@@ -80,6 +80,7 @@ Test(aws_ssm, names_below_a_path_and_back)
 	aws_parameter_full("/prod", "arn:aws:ssm:us-east-1:1:parameter/x", &b);
 	cr_expect_str_eq(buf_text(&b), "arn:aws:ssm:us-east-1:1:parameter/x");
 	buf_clear(&b);
+	finish();
 }
 
 Test(aws_ssm, a_value_and_what_is_told_of_it)
@@ -98,6 +99,7 @@ Test(aws_ssm, a_value_and_what_is_told_of_it)
 	cr_expect_str_eq(p->meta, "{\"Name\":\"/a\",\"Type\":\"StringList\",\"Version\":"
 				  "9007199254740991,\"LastModifiedDate\":1.5E9}");
 	payload_unref(p);
+	finish();
 }
 
 Test(aws_ssm, what_is_no_value)
@@ -110,6 +112,7 @@ Test(aws_ssm, what_is_no_value)
 		cr_expect_eq(p, (struct payload *)&doc);
 		cr_expect(err.msg[0]);
 	}
+	finish();
 }
 
 Test(aws_ssm, lines_of_a_listing)
@@ -130,4 +133,5 @@ Test(aws_ssm, lines_of_a_listing)
 	buf_clear(&l.name);
 	buf_clear(&l.meta);
 	buf_clear(&l.version);
+	finish();
 }
