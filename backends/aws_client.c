@@ -478,7 +478,6 @@ int aws_client_status(struct aws_client *c, struct buf *ret_json)
 		json_quote(ret_json, c->conf->region, strlen(c->conf->region));
 		buf_str(ret_json, ",\"endpoint\":");
 		json_quote(ret_json, url.data, url.len);
-		buf_char(ret_json, ',');
 	}
 	return aws_cred_status(c->cred, ret_json);
 }

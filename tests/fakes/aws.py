@@ -84,9 +84,12 @@ class Aws:
             def date_time_string(self, timestamp=None):
                 return BaseHTTPRequestHandler.date_time_string(self, time.time() + fake.skew)
 
-        ThreadingHTTPServer.daemon_threads = True
-        ThreadingHTTPServer.request_queue_size = 128
-        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+            handle_error = lambda self, *a: None  # a client that goes away is no news
+
+        self.server = Server(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
