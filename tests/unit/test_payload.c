@@ -1,30 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "backends/backend.h"
-#include "base/alloc.h"
-#include "base/limits.h"
-#include <criterion/criterion.h>
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
-int list_add(struct list_sink *sink, const struct list_item *item)
-{
-	(void)sink;
-	(void)item;
-	return 0;
-}
-
-void list_problem(struct list_sink *sink, const struct sfs_err *why)
-{
-	(void)sink;
-	(void)why;
-}
-
-void watch_changed(struct watch_sink *sink, const char *name)
-{
-	(void)sink;
-	(void)name;
-}
+#include "backend_kit.h"
 
 static struct secret *text(const char *s)
 {
