@@ -209,13 +209,19 @@ static int connect_failed(struct transfer *t)
 	return not_connected(t, os ? strerror((int)os) : "no address answers");
 }
 
-static int timed_out(struct transfer *t)
+/* Up to and including TLS with the server itself. */
+static bool is_connected(struct transfer *t)
 {
-	curl_off_t connected = 0;
+	curl_off_t when = 0;
 	curl_easy_getinfo(t->easy,
 		t->url.scheme == HTTP_TLS ? CURLINFO_APPCONNECT_TIME_T : CURLINFO_CONNECT_TIME_T,
-		&connected);
-	if (connected == 0)
+		&when);
+	return when != 0;
+}
+
+static int timed_out(struct transfer *t)
+{
+	if (!is_connected(t))
 		return not_connected(t, "nobody answers there in time");
 	return err_set(&t->err, ETIMEDOUT, "%s does not answer in time", t->url.host);
 }
@@ -227,6 +233,8 @@ static int broken(struct transfer *t)
 		return err_set(&t->err, EHOSTUNREACH, "%s reset the connection", t->url.host);
 	if (t->answer.blocks)
 		return refuse(t, "it is cut off");
+	if (!is_connected(t))
+		return not_connected(t, "the connection was closed again");
 	return err_set(
 		&t->err, EHOSTUNREACH, "%s closed the connection without an answer", t->url.host);
 }

@@ -66,6 +66,9 @@ class Server:
             if not more:
                 raise Closed
             data += more
+            if data[0] == 0x16:  # TLS, which is not spoken here
+                s.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                raise Closed
         head, data = data.split(b"\r\n\r\n", 1)
         lines = head.decode("latin-1").split("\r\n")
         method, path, _ = lines[0].split(" ")

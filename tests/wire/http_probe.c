@@ -9,7 +9,7 @@
  *
  * What `scan` looks for comes as hexadecimal, so that the bytes are never in ordinary memory here.
  * The measures that keep them out of it can be switched off one by one
- * (WITHOUT=curl,ssl,h2,openssl, arena): the linker puts the functions below in the place of the
+ * (WITHOUT=curl,cleanse,h2,free, arena): the linker puts the functions below in the place of the
  * real ones.
  */
 #include "base/alloc.h"
@@ -52,7 +52,7 @@ uint64_t __real_SSL_CTX_set_options(SSL_CTX *ctx, uint64_t options);
 uint64_t __wrap_SSL_CTX_set_options(SSL_CTX *ctx, uint64_t options);
 uint64_t __wrap_SSL_CTX_set_options(SSL_CTX *ctx, uint64_t options)
 {
-	if (without("ssl"))
+	if (without("cleanse"))
 		options &= ~SSL_OP_CLEANSE_PLAINTEXT;
 	return __real_SSL_CTX_set_options(ctx, options);
 }
@@ -68,7 +68,7 @@ int __real_CRYPTO_set_mem_functions(CRYPTO_malloc_fn m, CRYPTO_realloc_fn r, CRY
 int __wrap_CRYPTO_set_mem_functions(CRYPTO_malloc_fn m, CRYPTO_realloc_fn r, CRYPTO_free_fn f);
 int __wrap_CRYPTO_set_mem_functions(CRYPTO_malloc_fn m, CRYPTO_realloc_fn r, CRYPTO_free_fn f)
 {
-	return without("openssl") ? 1 : __real_CRYPTO_set_mem_functions(m, r, f);
+	return without("free") ? 1 : __real_CRYPTO_set_mem_functions(m, r, f);
 }
 
 void *__real_secret_alloc(size_t size);
@@ -300,11 +300,15 @@ static size_t scan(const char *hex)
 	FILE *maps = fopen("/proc/self/smaps", "re");
 	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
 	while (fgets(line, sizeof(line), maps)) {
+		size_t a, b; /* "Anonymous:" begins with a hexadecimal digit, too */
 		char mode[8];
-		if (sscanf(line, "%zx-%zx %7s", &from, &to, mode) == 3 && strchr(line, '-'))
+		if (sscanf(line, "%zx-%zx %7s", &a, &b, mode) == 3) {
+			from = a;
+			to = b;
 			writable = mode[1] == 'w';
-		else if (writable && strncmp(line, "VmFlags:", 8) == 0 && !strstr(line, " wf"))
+		} else if (writable && strncmp(line, "VmFlags:", 8) == 0 && !strstr(line, " wf")) {
 			hits += count_in(mem, chunk, from, to, needle, len);
+		}
 	}
 	fclose(maps);
 	close(mem);
