@@ -90,6 +90,8 @@ static void fix_year(struct tm *tm)
 	tm->tm_year = today.tm_year / 100 * 100 + tm->tm_year % 100;
 	if (tm->tm_year > today.tm_year + 50)
 		tm->tm_year -= 100;
+	else if (tm->tm_year <= today.tm_year - 50)
+		tm->tm_year += 100;
 }
 
 bool http_date(const char *text, size_t len, int64_t *ret_wall)

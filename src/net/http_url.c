@@ -64,7 +64,8 @@ bool http_address_is_inner(const struct sockaddr *sa)
 		memcpy(&v4, a->s6_addr + 12, sizeof(v4));
 		return inner_v4(ntohl(v4));
 	}
-	return IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_MULTICAST(a);
+	return IN6_IS_ADDR_LOOPBACK(a) || IN6_IS_ADDR_UNSPECIFIED(a) || IN6_IS_ADDR_LINKLOCAL(a) ||
+	       IN6_IS_ADDR_MULTICAST(a);
 }
 
 static bool only_digits(const char *s, size_t len)
@@ -103,9 +104,8 @@ static const char *check_v6(struct http_url *u)
 		return "what stands in its brackets is no IPv6 address";
 	u->literal = u->v6 = true;
 	inet_ntop(AF_INET6, &a, u->host, sizeof(u->host));
-	if (IN6_IS_ADDR_V4MAPPED(&a) || IN6_IS_ADDR_V4COMPAT(&a))
-		return IN6_IS_ADDR_LOOPBACK(&a) ? NULL : "its address is oddly written";
-	return NULL;
+	return IN6_IS_ADDR_V4MAPPED(&a) || IN6_IS_ADDR_V4COMPAT(&a) ? "its address is oddly written"
+								    : NULL;
 }
 
 /* Splits "host[:port]" as it stands in the text. */
