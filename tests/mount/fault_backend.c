@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See fault_backend.h. Only for tests: linked into build/tests/secretfs-test, never into secretfs.
  */
-#include "fault_backend.h"
 #include "backends/net_options.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/ref.h"
 #include "base/text.h"
+#include "fault_priv.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,16 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SMALL_MAX   4096 /* every file but values */
 #define HARD_MAX_MS 120000
-
-struct fault {
-	const struct backend_env *env;
-	char *token; /* owned; the reference, or NULL */
-	int dir;     /* D */
-	int calls; /* D/calls, O_APPEND: one write(2) a line, so lines of several threads stay whole
-		    */
-};
 
 static int fault_open(const struct backend_env *env, const char *location,
 	const struct opt_values *opts, void **ret_state, struct sfs_err *err)
@@ -90,12 +79,12 @@ static bool exists(int dir, const char *path)
 }
 
 /* A small file into `out` without its last newline. False if there is none. */
-static bool small(int dir, const char *path, char out[SMALL_MAX])
+bool fault_small(int dir, const char *path, char out[FAULT_SMALL])
 {
 	_cleanup_close_ int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	ssize_t n = read(fd, out, SMALL_MAX - 1);
+	ssize_t n = read(fd, out, FAULT_SMALL - 1);
 	if (n < 0)
 		return false;
 	out[n] = 0;
@@ -104,10 +93,10 @@ static bool small(int dir, const char *path, char out[SMALL_MAX])
 	return true;
 }
 
-static long number(int dir, const char *path, long dflt)
+long fault_number(int dir, const char *path, long dflt)
 {
-	char text[SMALL_MAX];
-	return small(dir, path, text) ? strtol(text, NULL, 10) : dflt;
+	char text[FAULT_SMALL];
+	return fault_small(dir, path, text) ? strtol(text, NULL, 10) : dflt;
 }
 
 static void sleep_ms(long ms)
@@ -119,7 +108,7 @@ static void sleep_ms(long ms)
 /* Waits as the files of `dir` say. 0, or the error of a call that nobody waits for any more. */
 static int wait_here(int dir, const struct call *call, struct sfs_err *err)
 {
-	sleep_ms(number(dir, "delay_ms", 0));
+	sleep_ms(fault_number(dir, "delay_ms", 0));
 	for (int ms = 0; ms < HARD_MAX_MS && exists(dir, "block_hard"); ms += 5)
 		sleep_ms(5);
 	while (exists(dir, "block")) {
@@ -134,11 +123,11 @@ static int wait_here(int dir, const struct call *call, struct sfs_err *err)
 
 static int fail_here(int dir, struct sfs_err *err)
 {
-	char text[SMALL_MAX];
-	long code = number(dir, "errno", 0);
+	char text[FAULT_SMALL];
+	long code = fault_number(dir, "errno", 0);
 	if (code <= 0)
 		return 0;
-	if (!small(dir, "message", text))
+	if (!fault_small(dir, "message", text))
 		snprintf(text, sizeof(text), "the test asked for errno %ld", code);
 	return err_set(err, (int)code, "%s", text);
 }
@@ -155,7 +144,7 @@ static int open_id(struct fault *f, const char *id)
  * file. */
 static int find(struct fault *f, const char *name)
 {
-	char text[SMALL_MAX];
+	char text[FAULT_SMALL];
 	if (strlen(name) < 200 && !strchr(name, '/') && name[0] != '.') {
 		_cleanup_close_ int fd = open_id(f, name);
 		if (fd >= 0 && !exists(fd, "name"))
@@ -166,7 +155,7 @@ static int find(struct fault *f, const char *name)
 	int found = -1;
 	for (struct dirent *e; d && found < 0 && (e = readdir(d));) {
 		_cleanup_close_ int fd = e->d_name[0] == '.' ? -1 : open_id(f, e->d_name);
-		if (fd >= 0 && small(fd, "name", text) && !strcmp(text, name))
+		if (fd >= 0 && fault_small(fd, "name", text) && !strcmp(text, name))
 			found = take_fd(fd);
 	}
 	if (d)
@@ -224,69 +213,6 @@ static int add_keys(int dir, struct payload *p, struct sfs_err *err)
 	return r;
 }
 
-#define RUN_MAX 65536 /* as a credential */
-
-static int run_line(struct fault *f, const char *line, const struct call *call, struct secret **ret,
-	struct sfs_err *err)
-{
-	_cleanup_(buf_clear) struct buf out = BUF_SECRET_INIT(RUN_MAX);
-	_cleanup_(buf_clear) struct buf said = BUF_INIT(4096);
-	const struct runner *r = f->env->runner;
-	int status = 0;
-	if (!r)
-		return err_set(err, ENOTSUP, "there is no runner");
-	int rc = r->run(r->arg, line, call, &out, &said, &status, err);
-	if (rc)
-		return rc;
-	if (status)
-		return err_set(err, ENOKEY, "the program ended with status %d: %s", status,
-			buf_text(&said));
-	*ret = secret_new(out.data ? out.data : "", out.len);
-	return *ret ? 0 : err_set(err, ENOMEM, "no memory");
-}
-
-static int from_variable(
-	struct fault *f, const char *name, struct secret **ret, struct sfs_err *err)
-{
-	*ret = envstore_get(f->env->env, name);
-	return *ret ? 0 : err_set(err, ENOKEY, "variable %s is not set", name);
-}
-
-static int from_file(struct fault *f, const char *path, struct secret **ret, struct sfs_err *err)
-{
-	_cleanup_(buf_clear) struct buf text = BUF_SECRET_INIT(SFS_VALUE_MAX);
-	_cleanup_close_ int fd = -1;
-	int r = path_open_file(f->env->paths, path, NULL, &fd, err);
-	if (!r)
-		r = path_read(fd, path, &text, err);
-	if (r)
-		return r;
-	*ret = secret_new(text.data ? text.data : "", text.len);
-	return *ret ? 0 : err_set(err, ENOMEM, "no memory");
-}
-
-/* A value from elsewhere, as the credentials of a real back end are. */
-static int add_from(struct fault *f, const char *from, const struct call *call, struct payload *p,
-	struct sfs_err *err)
-{
-	struct secret *s = NULL;
-	int r = 0;
-	if (!strcmp(from, "home"))
-		s = secret_new(f->env->home ? f->env->home : "-",
-			strlen(f->env->home ? f->env->home : "-"));
-	else if (!strcmp(from, "ref") && f->token)
-		r = ref_read(f->env->paths, f->env->env, f->token, SFS_REF_MAX, &s, err);
-	else if (!strncmp(from, "run ", 4))
-		r = run_line(f, from + 4, call, &s, err);
-	else if (!strncmp(from, "file ", 5))
-		r = from_file(f, from + 5, &s, err);
-	else if (!strncmp(from, "env ", 4))
-		r = from_variable(f, from + 4, &s, err);
-	if (!r)
-		r = s ? payload_add(p, NULL, s) : -EINVAL;
-	return r && !err->code ? err_set(err, EINVAL, "cannot be had from there") : r;
-}
-
 /* A writer may replace `value` between open and fstat; a missing file means the secret is just
  * being made. */
 static int add_value(int dir, const char *version, struct payload *p, struct sfs_err *err)
@@ -294,7 +220,7 @@ static int add_value(int dir, const char *version, struct payload *p, struct sfs
 	char path[600];
 	snprintf(path, sizeof(path), "%s%s", version ? "versions/" : "value",
 		version ? version : "");
-	long size = version ? -1 : number(dir, "size", -1);
+	long size = version ? -1 : fault_number(dir, "size", -1);
 	struct secret *s = size >= 0 ? filled((size_t)size) : load(dir, path);
 	if (!s && errno == ENOENT)
 		return err_set(err, ENOENT, "no such %s", version ? "version" : "secret");
@@ -306,15 +232,15 @@ static int add_value(int dir, const char *version, struct payload *p, struct sfs
 
 static int add_facts(int dir, const char *version, struct payload *p)
 {
-	char text[SMALL_MAX];
-	p->ttl_hint = number(dir, "ttl_hint", -1);
-	p->created = number(dir, "created", 0) * NSEC_PER_SEC;
-	if (version || small(dir, "version", text)) {
+	char text[FAULT_SMALL];
+	p->ttl_hint = fault_number(dir, "ttl_hint", -1);
+	p->created = fault_number(dir, "created", 0) * NSEC_PER_SEC;
+	if (version || fault_small(dir, "version", text)) {
 		p->version = mem_strdup(version ? version : text);
 		if (!p->version)
 			return -ENOMEM;
 	}
-	if (small(dir, "meta", text)) {
+	if (fault_small(dir, "meta", text)) {
 		p->meta = mem_strdup(text);
 		if (!p->meta)
 			return -ENOMEM;
@@ -326,7 +252,7 @@ static int get_generated(struct fault *f, const char *name, struct payload *p, s
 {
 	char *end;
 	long i = strncmp(name, "gen-", 4) ? -1 : strtol(name + 4, &end, 10);
-	if (i < 0 || *end || strlen(name) != 10 || i >= number(f->dir, "list/generate", 0))
+	if (i < 0 || *end || strlen(name) != 10 || i >= fault_number(f->dir, "list/generate", 0))
 		return err_set(err, ENOENT, "no such secret");
 	struct secret *s = secret_new(name, strlen(name));
 	int r = s ? payload_add(p, NULL, s) : -ENOMEM;
@@ -357,9 +283,9 @@ static int fault_get(void *state, const struct call *call, const struct get_requ
 	struct payload *p = payload_new();
 	if (!p)
 		return err_set(err, ENOMEM, "no memory");
-	char from[SMALL_MAX];
-	if (dir >= 0 && small(dir, "from", from))
-		r = add_from(f, from, call, p, err);
+	char from[FAULT_SMALL];
+	if (dir >= 0 && fault_small(dir, "from", from))
+		r = fault_from(f, from, call, p, err);
 	else
 		r = dir < 0 ? get_generated(f, rq->name, p, err) : fill(dir, rq->version, p, err);
 	if (r)
@@ -390,7 +316,7 @@ static int list_raw(struct fault *f, struct list_sink *sink)
 
 static int list_generated(struct fault *f, struct list_sink *sink)
 {
-	long n = number(f->dir, "list/generate", 0);
+	long n = fault_number(f->dir, "list/generate", 0);
 	for (long i = 0; i < n; i++) {
 		char name[32];
 		snprintf(name, sizeof(name), "gen-%06ld", i);
@@ -419,14 +345,14 @@ static size_t key_names(int dir, char *keys[KEYS_MAX])
 
 static int list_one(int dir, const char *id, struct list_sink *sink)
 {
-	char name[SMALL_MAX], version[SMALL_MAX], meta[SMALL_MAX];
+	char name[FAULT_SMALL], version[FAULT_SMALL], meta[FAULT_SMALL];
 	char *keys[KEYS_MAX];
-	struct list_item item = {.name = small(dir, "name", name) ? name : id};
+	struct list_item item = {.name = fault_small(dir, "name", name) ? name : id};
 	if (exists(dir, "unlisted"))
 		return 0;
-	item.created = number(dir, "created", 0) * NSEC_PER_SEC;
-	item.version = small(dir, "version", version) ? version : NULL;
-	item.meta = small(dir, "meta", meta) ? meta : NULL;
+	item.created = fault_number(dir, "created", 0) * NSEC_PER_SEC;
+	item.version = fault_small(dir, "version", version) ? version : NULL;
+	item.meta = fault_small(dir, "meta", meta) ? meta : NULL;
 	item.keys_unknown = exists(dir, "keys_unknown");
 	if (!item.keys_unknown)
 		item.nkeys = key_names(dir, keys);
@@ -476,14 +402,14 @@ static int fault_versions(void *state, const struct call *call, const char *name
 	struct version_sink *sink, struct sfs_err *err)
 {
 	struct fault *f = state;
-	char text[SMALL_MAX];
+	char text[FAULT_SMALL];
 	int r = 0;
 	(void)call;
 	record(f, "versions", name, NULL);
 	_cleanup_close_ int dir = find(f, name);
 	if (dir < 0)
 		return err_set(err, ENOENT, "no such secret");
-	if (small(dir, "version", text))
+	if (fault_small(dir, "version", text))
 		r = version_add(sink, text, 0);
 	int fd = openat(dir, "versions", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -499,7 +425,7 @@ static int fault_describe(void *state, const struct call *call, const char *name
 	struct buf *ret_json, struct sfs_err *err)
 {
 	struct fault *f = state;
-	char text[SMALL_MAX];
+	char text[FAULT_SMALL];
 	record(f, "describe", name, NULL);
 	_cleanup_close_ int dir = find(f, name);
 	if (dir < 0)
@@ -508,81 +434,8 @@ static int fault_describe(void *state, const struct call *call, const char *name
 	int r = fail_here(dir, err);
 	if (r)
 		return r;
-	r = buf_str(ret_json, small(dir, "meta", text) ? text : "{}");
+	r = buf_str(ret_json, fault_small(dir, "meta", text) ? text : "{}");
 	return r ? err_set(err, -r, "no memory") : 0;
-}
-
-static int need_line(struct needs *n, const char *line)
-{
-	if (!strncmp(line, "env ", 4))
-		return needs_env(n, line + 4);
-	if (!strncmp(line, "file ", 5))
-		return needs_file(n, line + 5);
-	if (!strncmp(line, "dir ", 4))
-		return needs_dir(n, line + 4);
-	if (!strncmp(line, "command ", 8))
-		return needs_command(n, line + 8);
-	if (!strncmp(line, "variable ", 9)) /* only if it is set: a name that it holds */
-		return needs_getenv(n, line + 9) ? needs_env(n, needs_getenv(n, line + 9)) : 0;
-	return -EINVAL;
-}
-
-static int fault_needs(
-	const char *location, const struct opt_values *opts, struct needs *n, struct sfs_err *err)
-{
-	char text[SMALL_MAX], *rest = text;
-	(void)opts;
-	_cleanup_close_ int dir = open(location, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = 0;
-	if (dir < 0 || !small(dir, "needs", text))
-		return 0;
-	for (char *line; !r && (line = strsep(&rest, "\n"));)
-		r = *line ? need_line(n, line) : 0;
-	return r ? err_errno(err, -r, "a line of needs") : 0;
-}
-
-static int fault_status(void *state, struct buf *ret_json)
-{
-	const struct fault *f = state;
-	char text[SMALL_MAX];
-	return small(f->dir, "status", text) ? buf_str(ret_json, text) : 0;
-}
-
-static void fault_counts(void *state, struct backend_counts *ret)
-{
-	const struct fault *f = state;
-	struct backend_counts c = {0};
-	char text[SMALL_MAX];
-	if (small(f->dir, "counts", text) && sscanf(text,
-						     "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-						     " %" SCNu64 " %" SCNu64 " %lf",
-						     &c.calls, &c.errors, &c.retries, &c.throttled,
-						     &c.bytes_in, &c.bytes_out, &c.cost_usd) == 7)
-		*ret = c;
-}
-
-static void check_line(struct check_sink *sink, char *line)
-{
-	const char *word = strsep(&line, " "), *what = strsep(&line, " ");
-	enum check_result r = !strcmp(word, "ok")     ? CHECK_OK
-			      : !strcmp(word, "skip") ? CHECK_SKIPPED
-						      : CHECK_FAILED;
-	if (what)
-		check_step(sink, r, what, "%s", line ? line : "");
-}
-
-static int fault_check(
-	void *state, const struct call *call, struct check_sink *sink, struct sfs_err *err)
-{
-	const struct fault *f = state;
-	char text[SMALL_MAX], *rest = text;
-	(void)call;
-	if (small(f->dir, "check", text))
-		for (char *line; (line = strsep(&rest, "\n"));)
-			if (*line)
-				check_line(sink, line);
-	long code = number(f->dir, "check_errno", 0);
-	return code ? err_set(err, (int)code, "no credentials were found") : 0;
 }
 
 static const struct opt_row fault_rows[] = {NET_OPTIONS,
