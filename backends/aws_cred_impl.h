@@ -53,7 +53,6 @@ struct aws_cred {
 	char *region;	      /* as the instance metadata says; NULL = not asked yet */
 	int64_t region_retry; /* boot time: a failure is remembered until then */
 	struct sfs_err region_failure;
-	_Atomic int64_t skew; /* clock of STS minus ours, ns */
 };
 
 /* ---- aws_cred_text.c: secrets as text, files, one request ---- */

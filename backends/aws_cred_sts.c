@@ -23,7 +23,8 @@ static int sign(struct sts_try *t, struct http_headers *h, struct sfs_err *err)
 	_cleanup_(buf_clear) struct buf authorization = BUF_SECRET_INIT(16384);
 	_cleanup_(buf_clear) struct buf token = BUF_SECRET_INIT(AWS_KEY_MAX);
 	char date[AWS_DATE];
-	t->used = atomic_load(&t->a->skew);
+	int64_t now = cred_clock(t->a->chain);
+	t->used = now - clock_wall();
 	struct aws_sign_request rq = {.method = "POST",
 		.host = t->host,
 		.path = "/",
@@ -34,7 +35,7 @@ static int sign(struct sts_try *t, struct http_headers *h, struct sfs_err *err)
 		.body_len = t->what->body->len,
 		.region = t->region,
 		.service = aws_signing_name(AWS_STS),
-		.now = clock_wall() + t->used};
+		.now = now};
 	int r = aws_sign(t->what->keys, &rq, date, &authorization, err);
 	if (r < 0)
 		return r;
@@ -77,7 +78,7 @@ static enum http_verdict judge(void *arg, const struct http_reply *reply)
 	bool dated = http_reply_skew(reply, &date);
 	if (!aws_skew(&e, dated ? &date : NULL, t->used, &offset))
 		return HTTP_ACCEPT;
-	atomic_store(&t->a->skew, offset);
+	cred_skew(t->a->chain, offset);
 	t->resigned = true;
 	return HTTP_RESEND;
 }
