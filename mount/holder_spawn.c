@@ -55,6 +55,17 @@ static void raise_memlock(uint64_t bytes)
 	}
 }
 
+/* Connections, watches and files of many sources are more than the usual soft limit of 1024, which
+ * is there for programs that use select(2). */
+static void raise_nofile(void)
+{
+	struct rlimit lim;
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur >= SFS_DESCRIPTORS)
+		return;
+	lim.rlim_cur = lim.rlim_max < SFS_DESCRIPTORS ? lim.rlim_max : SFS_DESCRIPTORS;
+	setrlimit(RLIMIT_NOFILE, &lim);
+}
+
 /* Everything to its fixed number. First out of the way, because the numbers wanted may be in use by
  * one another. */
 static int place_descriptors(const struct holder_mount *m, int log_fd, int renamer_fd, int sock)
@@ -99,6 +110,7 @@ static int become_worker(const struct holder_opts *o, char **argv, struct sfs_er
 	reset_signals();
 	umask(077);
 	raise_memlock(o->memlock);
+	raise_nofile();
 	int r = harden_drop(o->uid, o->gid, err);
 	if (r < 0)
 		return err_prefix(err, "start the worker");

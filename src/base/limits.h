@@ -28,7 +28,8 @@
 #define SFS_RUNS_MAX	    16	/* of them running at once: a start of many threads, no flood */
 #define SFS_RUN_SECONDS	    60	/* the longest one may take, whatever the timeout of the mount */
 #define SFS_RUN_STDERR	    512 /* of what a program says on standard error, in a sentence */
-#define SFS_VARIABLES_MAX   64	/* env.NAME= options of one source */
+#define SFS_DESCRIPTORS	    65536 /* of the worker: many sources with many connections */
+#define SFS_VARIABLES_MAX   64	  /* env.NAME= options of one source */
 #define SFS_CONTROL_WRITE_MAX \
 	(1024 * 1024) /* one write to a control file (FUSE max_write is at most this) */
 #define SFS_CONTROL_LINE_MAX 16384 /* a path with every byte as %XX, and a number */
@@ -52,16 +53,17 @@
 #define SFS_EVENTS_MAX	 4096 /* events kept: minutes of a busy mount, for a reader that pauses */
 #define SFS_EVENTS_BYTES (1024 * 1024) /* and their text, some 256 bytes each */
 #define SFS_EVENT_LINE_MAX \
-	32768		      /* a path, a version and a sentence, each byte as \uXXXX at worst */
-#define SFS_HOLD_MSG_MAX 8192 /* one message between worker and holder: a path and a sentence */
-#define SFS_HTTP_URL_MAX     8192	 /* what common servers take; a name with every byte as %XX */
-#define SFS_HTTP_HEADERS_MAX (64 * 1024) /* of one answer, and of one value that is sent */
-#define SFS_HTTP_LINES_MAX   128  /* header lines of one answer; real ones have some 20 */
-#define SFS_HTTP_INTERIM_MAX 16	  /* 1xx answers before the real one */
+	32768 /* a path, a version and a sentence, each byte as \uXXXX at worst */
+#define SFS_HOLD_MSG_MAX     8192 /* one message between worker and holder: a path and a sentence */
+#define SFS_HTTP_URL_MAX     8192 /* what common servers take; a name with every byte as %XX */
+#define SFS_HTTP_HEADERS_MAX (64 * 1024)   /* of one answer, and of one value that is sent */
+#define SFS_HTTP_LINES_MAX   128	   /* header lines of one answer; real ones have some 20 */
+#define SFS_HTTP_INTERIM_MAX 16		   /* 1xx answers before the real one */
 #define SFS_HTTP_BODY_MAX    (1024 * 1024) /* of a request: signed assertions, batches of names */
 #define SFS_HTTP_RUNNING_MAX 256 /* attempts of one identity at once; above, EBUSY (R65) */
 #define SFS_HTTP_CONNS_MAX   32	 /* connections of one identity: twice its threads */
-#define SFS_HTTP_LOOKUPS_MAX 4	 /* names being resolved for one identity; each may hang in a thread */
-#define SFS_TRUST_MAX	     (4 * 1024 * 1024) /* a PEM file; the system's bundle has 220 KiB */
+#define SFS_HTTP_LOOKUPS_MAX \
+	4 /* names being resolved for one identity; each may hang in a thread */
+#define SFS_TRUST_MAX (4 * 1024 * 1024) /* a PEM file; the system's bundle has 220 KiB */
 
 #endif
