@@ -99,7 +99,7 @@ int runs_run(void *arg, const char *line, const struct call *call, struct buf *o
 {
 	const struct runs *runs = arg;
 	_cleanup_(ends_close) struct ends e = {-1, -1, -1};
-	struct hold_msg m;
+	struct hold_msg m = {0};
 	uint32_t number;
 	if (!find(runs, line, &number))
 		return err_set(err, ENOENT,

@@ -100,9 +100,11 @@ static struct opt_value *value_of_name(
 {
 	if (row->type != OPT_VARIABLE)
 		return value_of_row(vals, row);
-	for (size_t i = 0; i < vals->n; i++)
-		if (vals->v[i].row == row && !strcmp(vals->v[i].name, name))
+	for (size_t i = 0; i < vals->n; i++) {
+		const char *given = vals->v[i].name;
+		if (vals->v[i].row == row && given && !strcmp(given, name))
 			return &vals->v[i];
+	}
 	return NULL;
 }
 

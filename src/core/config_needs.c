@@ -253,13 +253,13 @@ int config_check_fixed(const struct config *c, const struct machine *m, struct s
 	if (!m->commands)
 		return 0;
 	int r = config_needs(c, m, &n, err);
-	for (char **v = n.env; r == 0 && *v; v++)
+	for (char **v = n.env; r == 0 && v && *v; v++)
 		if (!envstore_covers(m->env, *v))
 			r = not_fixed("environment variable", *v, err);
-	for (char **v = n.fds; r == 0 && *v; v++)
+	for (char **v = n.fds; r == 0 && v && *v; v++)
 		if (!has_fd(m, *v))
 			r = not_fixed("descriptor", *v, err);
-	for (char **v = n.commands; r == 0 && *v; v++)
+	for (char **v = n.commands; r == 0 && v && *v; v++)
 		if (!is_command(m, *v))
 			r = not_fixed("the command (with its home= and env. options)", *v, err);
 	return r;
