@@ -298,17 +298,27 @@ static enum http_verdict judge_credentials(struct attempt *a)
 	return HTTP_RESEND;
 }
 
+/* What stands before a service may refuse a signature in the XML of the other protocol. */
+static void read_error(const struct http_reply *r, struct aws_error *ret)
+{
+	char type[256];
+	const char *body = buf_text(&r->body);
+	bool has = http_reply_header(r, "x-amzn-errortype", type, sizeof(type));
+	if (!has && body[strspn(body, " \t\r\n")] == '<')
+		aws_error_xml(r->status, body, r->body.len, ret);
+	else
+		aws_error_json(r->status, has ? type : NULL, body, r->body.len, ret);
+}
+
 static enum http_verdict judge(void *arg, const struct http_reply *r)
 {
 	struct attempt *a = arg;
 	struct aws_error *e = &a->answer->error;
-	char type[256];
 	json_free(take(a->answer->json));
 	*e = (struct aws_error){0};
 	if (r->status == 200)
 		return judge_ok(a, r);
-	bool has = http_reply_header(r, "x-amzn-errortype", type, sizeof(type));
-	aws_error_json(r->status, has ? type : NULL, buf_text(&r->body), r->body.len, e);
+	read_error(r, e);
 	switch (e->class) {
 	case AWS_TRANSIENT:
 		return HTTP_TRANSIENT;

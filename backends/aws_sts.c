@@ -244,12 +244,20 @@ int aws_sts_identity(const char *xml, size_t len, struct buf *ret_account, struc
 	return 0;
 }
 
+/* The second form is that of EC2 and of emulators. */
 int aws_xml_error(const char *xml, size_t len, struct buf *ret_code, struct buf *ret_message)
 {
+	static const char *const codes[] = {"ErrorResponse/Error/Code",
+		"ErrorResponse/Errors/Error/Code", "Response/Errors/Error/Code"};
+	static const char *const messages[] = {"ErrorResponse/Error/Message",
+		"ErrorResponse/Errors/Error/Message", "Response/Errors/Error/Message"};
 	struct aws_text text = {xml, len};
-	int rc = element(text, "ErrorResponse/Error/Code", 0, ret_code);
+	size_t i = 0;
+	int rc = element(text, codes[0], 0, ret_code);
+	while (rc == -EBADMSG && ++i < sizeof(codes) / sizeof(codes[0]))
+		rc = element(text, codes[i], 0, ret_code);
 	if (rc < 0)
 		return rc;
-	rc = element(text, "ErrorResponse/Error/Message", 0, ret_message);
+	rc = element(text, messages[i], 0, ret_message);
 	return rc == -EBADMSG ? 0 : rc;
 }

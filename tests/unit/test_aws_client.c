@@ -215,6 +215,36 @@ Test(aws_client, a_wrong_key_is_not_tried_again)
 	finish();
 }
 
+Test(aws_client, a_refusal_in_xml_is_understood)
+{
+	static const struct http_exchange ex[] = {
+		{.method = "POST",
+			.url = URL,
+			.any_body = true,
+			.status = 403,
+			.reply = "<?xml version=\"1.0\"?><ErrorResponse><Error><Code>"
+				 "SignatureDoesNotMatch</Code><Message>no</Message></Error>"
+				 "</ErrorResponse>"},
+		{.method = "POST",
+			.url = URL,
+			.any_body = true,
+			.status = 403,
+			.reply = "<ErrorResponse><Errors><Error><Code>SignatureDoesNotMatch</Code>"
+				 "</Error></Errors></ErrorResponse>"},
+		{.method = "POST",
+			.url = URL,
+			.any_body = true,
+			.status = 403,
+			.with = "content-type: text/html\n",
+			.reply = "<html>Forbidden</html>"},
+	};
+	START("aws", ex);
+	get_fails("db", NULL, EKEYREJECTED, "");
+	get_fails("db", NULL, EKEYREJECTED, "");
+	get_fails("db", NULL, EACCES, "");
+	finish();
+}
+
 Test(aws_client, throttling_is_waited_for)
 {
 #define SLOW_DOWN                                                      \
