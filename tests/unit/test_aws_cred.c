@@ -385,3 +385,30 @@ Test(aws_cred, check_tells_which_row_failed)
 	cr_assert_null(strstr(sink.text, "CANARY"));
 	fx_end();
 }
+
+Test(aws_cred, without_memory_nothing_is_left)
+{
+	fx_begin(VARS("AWS_ACCESS_KEY_ID=AKIDENV", "AWS_SECRET_ACCESS_KEY=key"));
+	FX_OPEN_QUIET(NULL);
+	for (unsigned long n = 1; n < 12; n++) {
+		struct aws_cred *a = NULL;
+		alloc_fail_at(n);
+		int r = aws_cred_new(&fx.env, fx.conf, &fx.opts, fx.http, &a, &fx.err);
+		alloc_fail_at(0);
+		cr_assert(r == 0 || r == -ENOMEM, "%lu: %s", n, fx.err.msg);
+		cr_assert_eq(r == 0, a != NULL);
+		aws_cred_free(a);
+	}
+	for (unsigned long n = 1; n < 8; n++) {
+		struct call call = {.deadline = CLOCK_NEVER};
+		struct cred *set = NULL;
+		fx_pass(60 * NSEC_PER_SEC);
+		alloc_fail_at(n);
+		int r = cred_get(aws_cred_chain(fx.cred), &call, &set, &fx.err);
+		alloc_fail_at(0);
+		cr_assert(r == 0 || r == -ENOMEM, "%lu: %s", n, fx.err.msg);
+		cred_unref(set);
+	}
+	fx_gives("AKIDENV key  [environment] environment variables");
+	fx_end();
+}
