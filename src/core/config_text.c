@@ -58,7 +58,8 @@ static char *parent_of(const char *path)
 	return slash == path ? mem_strdup("/") : mem_strndup(path, (size_t)(slash - path));
 }
 
-/* The directory that holds `path`, canonical as far as it exists. */
+/* The directory that holds `path`, canonical as far as it exists; of the root directory only what
+ * was named, or the worker could have every file of the machine opened. */
 static void add_parent(struct config_list *l, const char *path)
 {
 	_cleanup_free_ char *parent = parent_of(path);
@@ -66,6 +67,10 @@ static void add_parent(struct config_list *l, const char *path)
 	char *canonical = NULL;
 	if (parent && path_open_dir(&outside, parent, &canonical, &fd, NULL) < 0)
 		canonical = mem_strdup(parent);
+	if (canonical && !strcmp(canonical, "/")) {
+		mem_free(canonical);
+		canonical = mem_strdup(path);
+	}
 	config_list_add(l, canonical);
 }
 

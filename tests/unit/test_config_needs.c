@@ -117,6 +117,16 @@ Test(config_needs, what_a_back_end_tells_joins_what_options_name)
 	cr_assert_null(n.commands[1]);
 }
 
+Test(config_needs, of_the_root_directory_only_what_was_named)
+{
+	_cleanup_(config_needs_clear) struct config_needs n = {0};
+	load("token=file:/token,cacert=/ca.pem");
+	plan.file = "/config";
+	cr_assert_eq(config_needs(conf, &machine, &n, NULL), 0);
+	cr_assert(has(n.paths, "/token") && has(n.paths, "/ca.pem") && has(n.paths, "/config"));
+	cr_assert_not(has(n.paths, "/"));
+}
+
 Test(config_needs, nothing_told_nothing_needed)
 {
 	_cleanup_(config_needs_clear) struct config_needs n = {0};
