@@ -61,9 +61,10 @@ static void complete(struct engine *e, struct transfer *t, CURLcode code)
 	if (t->running) {
 		answer_end(t, code);
 		curl_multi_remove_handle(e->multi, t->easy);
-		while (*at != t)
+		while (*at && *at != t)
 			at = &(*at)->next;
-		*at = t->next;
+		if (*at)
+			*at = t->next;
 		t->running = false;
 	}
 	pthread_mutex_lock(&e->lock);
@@ -446,8 +447,8 @@ int http_wire_perform(void *arg, const struct http_attempt *a, const struct call
 		return r;
 	const struct http_url *proxy =
 		w->proxy.host[0] && !(a->flags & HTTP_DIRECT) && !url.local ? &w->proxy : NULL;
-	if ((r = find_addresses(w, &url, proxy, &attempt, addresses, err)) < 0 ||
-		(r = wire_engine(w, &e, err)) < 0)
+	if ((r = find_addresses(w, &url, proxy, &attempt, addresses, err)) != 0 ||
+		(r = wire_engine(w, &e, err)) != 0)
 		return r;
 	const struct transfer_conf c = {.attempt = a,
 		.url = &url,

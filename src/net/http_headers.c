@@ -177,7 +177,7 @@ int http_reply_line(struct http_reply *r, const char *line, size_t len)
 static const char *next_line(
 	const struct http_reply *r, const char **at, const char *name, size_t *ret_len)
 {
-	const char *end = r->headers.data + r->headers.len;
+	const char *end = *at ? r->headers.data + r->headers.len : NULL;
 	size_t n = strlen(name);
 	while (*at && *at < end) {
 		const char *line = *at;

@@ -99,7 +99,7 @@ bool http_date(const char *text, size_t len, int64_t *ret_wall)
 	static const char *const forms[] = {
 		"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"};
 	char copy[DATE_MAX];
-	if (len >= sizeof(copy) || memchr(text, '\0', len))
+	if (len == 0 || len >= sizeof(copy) || memchr(text, '\0', len))
 		return false;
 	memcpy(copy, text, len);
 	copy[len] = '\0';

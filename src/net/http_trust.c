@@ -88,7 +88,7 @@ bool trust_changed(
 	for (size_t i = 0; i < TRUST_FILES; i++) {
 		_cleanup_close_ int fd = -1;
 		struct stat now;
-		if (paths[i] && (open_it(env, paths[i], &now, &fd, NULL) < 0 ||
+		if (paths[i] && (open_it(env, paths[i], &now, &fd, NULL) != 0 ||
 					!same_file(&now, &t->seen[i])))
 			return true;
 	}

@@ -4,7 +4,7 @@
  * arguments (cacert=FILE), then one command a line, answered by one line of JSON.
  *
  *   do url=URL method=GET timeout=MS cap=N attempts=N flags=N attempt=MS cancel=MS header=N:V
- *      token=HEX body=HEX times=N   in N threads at once
+ *      token=HEX body=HEX times=N   in N threads at once, repeat=N one by one in each
  *   stats | threads | scan HEX | openssl HEX | quit
  *
  * What `scan` looks for comes as hexadecimal, so that the bytes are never in ordinary memory here.
@@ -145,7 +145,7 @@ struct job {
 	unsigned char *token, *body;
 	size_t token_len, body_len;
 	struct http_request rq;
-	long timeout, cancel;
+	long timeout, cancel, repeat;
 	struct http_reply reply;
 	struct sfs_err err;
 	int r;
@@ -192,7 +192,8 @@ static void *run(void *arg)
 		.deadline = start + j->timeout * NSEC_PER_MSEC, .cancelled = &c.flag};
 	if (c.ms >= 0)
 		pthread_create(&thread, NULL, cancel, &c);
-	j->r = http_do(j->h, &call, &j->rq, &j->reply, &j->err);
+	for (long i = 0; i < j->repeat; i++)
+		j->r = http_do(j->h, &call, &j->rq, &j->reply, &j->err);
 	j->took = clock_boot() - start;
 	if (c.ms >= 0)
 		pthread_join(thread, NULL);
@@ -212,6 +213,7 @@ static void prepare(struct job *j, struct http *h, char *line)
 	j->body = bytes(word(line, "body", hex, sizeof(hex)), &j->body_len);
 	j->timeout = number(line, "timeout", 5000);
 	j->cancel = number(line, "cancel", -1);
+	j->repeat = number(line, "repeat", 1);
 	j->rq = (struct http_request){.method = j->method,
 		.url = j->url,
 		.body = j->body_len ? j->body : NULL,
