@@ -68,7 +68,7 @@ __attribute__((noreturn)) static void die(const char *why)
 void secret_wipe(void *p, size_t len)
 {
 	if (len)
-		OPENSSL_cleanse(p, len);
+		explicit_bzero(p, len); /* several times as fast as OPENSSL_cleanse() */
 }
 
 static unsigned class_of(size_t size)

@@ -70,8 +70,8 @@ static void complete(struct engine *e, struct transfer *t, CURLcode code)
 	pthread_mutex_lock(&e->lock);
 	t->done = true;
 	e->count--;
-	pthread_cond_signal(&t->cond);
 	pthread_mutex_unlock(&e->lock);
+	pthread_cond_signal(&t->cond); /* our reference keeps it */
 	transfer_unref(t);
 }
 
@@ -231,9 +231,10 @@ static int submit(struct engine *e, struct transfer *t, struct sfs_err *err)
 		e->count++;
 		t->next = e->queue;
 		e->queue = transfer_ref(t);
-		curl_multi_wakeup(e->multi);
 	}
 	pthread_mutex_unlock(&e->lock);
+	if (r == 0) /* while it has users the handle stays */
+		curl_multi_wakeup(e->multi);
 	return r;
 }
 

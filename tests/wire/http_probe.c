@@ -71,25 +71,34 @@ int __wrap_CRYPTO_set_mem_functions(CRYPTO_malloc_fn m, CRYPTO_realloc_fn r, CRY
 	return without("free") ? 1 : __real_CRYPTO_set_mem_functions(m, r, f);
 }
 
+/* Asked at each allocation, hence only once of the environment. */
+static bool arena_is_off(void)
+{
+	static int off = -1;
+	if (off < 0)
+		off = without("arena");
+	return off;
+}
+
 void *__real_secret_alloc(size_t size);
 void *__wrap_secret_alloc(size_t size);
 void *__wrap_secret_alloc(size_t size)
 {
-	return without("arena") ? calloc(1, size) : __real_secret_alloc(size);
+	return arena_is_off() ? calloc(1, size) : __real_secret_alloc(size);
 }
 
 void *__real_secret_realloc(void *p, size_t size);
 void *__wrap_secret_realloc(void *p, size_t size);
 void *__wrap_secret_realloc(void *p, size_t size)
 {
-	return without("arena") ? realloc(p, size) : __real_secret_realloc(p, size);
+	return arena_is_off() ? realloc(p, size) : __real_secret_realloc(p, size);
 }
 
 void __real_secret_free(void *p);
 void __wrap_secret_free(void *p);
 void __wrap_secret_free(void *p)
 {
-	if (without("arena"))
+	if (arena_is_off())
 		free(p);
 	else
 		__real_secret_free(p);
