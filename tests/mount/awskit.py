@@ -3,7 +3,7 @@
 import os
 import sys
 
-from lib import SRC, Mount, canary
+from lib import SRC, Mount, canary, eventually
 
 sys.path.insert(0, f"{SRC}/tests/fakes")
 from aws import ACCOUNT, Aws  # noqa: E402, F401
@@ -28,3 +28,8 @@ def environment(aws, **more):
 
 def mount(aws, opts="", source="aws:us-east-1", env=None, **kw):
     return Mount(source, f"endpoint={aws.url}{',' if opts else ''}{opts}", env=env or environment(aws), **kw)
+
+
+def hydrated(m, n):
+    """Waits until so many values are here."""
+    eventually(lambda: sum(line[0] != "#" for line in m.cached().splitlines()) >= n, f"{n} values are fetched", 15)
