@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * canned_aws NAMES BYTES [CERT KEY]: Secrets Manager with NAMES secrets (bench/s000000..) of BYTES
- * bytes whose answers were made beforehand, so that what is measured is who asks and not who
- * answers. HTTP/1.1 on loopback, a thread a connection; with a certificate over TLS. Prints its
- * port. Signatures are not looked at. Knows ListSecrets, DescribeSecret, GetSecretValue and
- * BatchGetSecretValue; anything else is an error.
+ * canned_aws NAMES BYTES US [CERT KEY]: Secrets Manager with NAMES secrets (bench/s000000..) of
+ * BYTES bytes whose answers were made beforehand, so that what is measured is who asks and not who
+ * answers; each answer takes US microseconds longer, as if the service were far away. HTTP/1.1 on
+ * loopback, a thread a connection; with a certificate over TLS. Prints its port. Signatures are not
+ * looked at. Knows ListSecrets, DescribeSecret, GetSecretValue and BatchGetSecretValue; anything
+ * else is an error.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PAGE	    100
@@ -32,6 +34,11 @@ static size_t names;
 static struct text *values;	  /* the answer of GetSecretValue for each */
 static struct text *descriptions; /* an entry of ListSecrets for each */
 static SSL_CTX *tls;
+static useconds_t distance;
+
+static pthread_mutex_t span_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the three below */
+static double span_first, span_last;
+static unsigned span_batches;
 
 static void need(bool ok, const char *what)
 {
@@ -81,7 +88,8 @@ struct conn {
 	SSL *ssl;
 	char in[REQUEST_MAX + 1];
 	size_t have;
-	char *out; /* of the answer's body */
+	bool batch; /* the request is one */
+	char *out;  /* of the answer's body */
 	size_t out_len, out_cap;
 };
 
@@ -160,6 +168,40 @@ static bool batch(struct conn *c, const char *body)
 	return any;
 }
 
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void batch_begins(void)
+{
+	pthread_mutex_lock(&span_lock);
+	if (!span_batches++)
+		span_first = now();
+	pthread_mutex_unlock(&span_lock);
+}
+
+static void batch_ends(void)
+{
+	pthread_mutex_lock(&span_lock);
+	span_last = now();
+	pthread_mutex_unlock(&span_lock);
+}
+
+static bool span(struct conn *c)
+{
+	char text[100];
+	pthread_mutex_lock(&span_lock);
+	snprintf(text, sizeof(text), "{\"batches\":%u,\"seconds\":%.6f}", span_batches,
+		span_last - span_first);
+	span_batches = 0;
+	pthread_mutex_unlock(&span_lock);
+	add_str(c, text);
+	return true;
+}
+
 static bool list(struct conn *c, const char *body)
 {
 	const char *token = strstr(body, "\"NextToken\":\"t");
@@ -186,12 +228,17 @@ static bool body_of(struct conn *c, const char *head, const char *body)
 	if (target)
 		sscanf(target + strlen("\nx-amz-target:"), " secretsmanager.%63[A-Za-z]", op);
 	c->out_len = 0;
+	c->batch = strcmp(op, "BatchGetSecretValue") == 0;
+	if (strncmp(head, "GET /span ", 10) == 0)
+		return span(c);
 	if (strcmp(op, "GetSecretValue") == 0)
 		return one(c, values, body);
 	if (strcmp(op, "DescribeSecret") == 0)
 		return one(c, descriptions, body);
-	if (strcmp(op, "BatchGetSecretValue") == 0)
+	if (c->batch) {
+		batch_begins();
 		return batch(c, body);
+	}
 	return strcmp(op, "ListSecrets") == 0 && list(c, body);
 }
 
@@ -202,6 +249,8 @@ static bool answer(struct conn *c, char *body)
 	char head[200];
 	int status = 200;
 	body[-1] = '\0'; /* the last LF of the head */
+	if (distance)
+		usleep(distance);
 	if (!body_of(c, c->in, body)) {
 		status = 400;
 		c->out_len = 0;
@@ -221,6 +270,8 @@ static bool answer(struct conn *c, char *body)
 	memcpy(whole + n, c->out, len);
 	bool ok = send_all(c, whole, len + (size_t)n);
 	free(whole);
+	if (c->batch)
+		batch_ends();
 	return ok;
 }
 
@@ -289,17 +340,18 @@ static int listener(void)
 
 int main(int argc, char **argv)
 {
-	if (argc != 3 && argc != 5) {
-		fprintf(stderr, "usage: canned_aws NAMES BYTES [CERT KEY]\n");
+	if (argc != 4 && argc != 6) {
+		fprintf(stderr, "usage: canned_aws NAMES BYTES US [CERT KEY]\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
 	names = strtoul(argv[1], NULL, 10);
 	prepare(strtoul(argv[2], NULL, 10));
-	if (argc == 5) {
+	distance = (useconds_t)strtoul(argv[3], NULL, 10);
+	if (argc == 6) {
 		tls = SSL_CTX_new(TLS_server_method());
-		need(tls && SSL_CTX_use_certificate_chain_file(tls, argv[3]) == 1 &&
-				SSL_CTX_use_PrivateKey_file(tls, argv[4], SSL_FILETYPE_PEM) == 1,
+		need(tls && SSL_CTX_use_certificate_chain_file(tls, argv[4]) == 1 &&
+				SSL_CTX_use_PrivateKey_file(tls, argv[5], SSL_FILETYPE_PEM) == 1,
 			"certificate");
 	}
 	int fd = listener();
