@@ -2,6 +2,7 @@
 /* Attempts and verdicts (R38, R56-R59) against a script, with a clock that stands still. */
 #include "fakes/http_script.h"
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -403,6 +404,40 @@ Test(http, other_identities_are_unaffected)
 	cr_assert_eq(ask(&rq, 10), 0);
 	http_free(first);
 	end();
+}
+
+/* R67: every allocation of a request fails once. */
+Test(http, no_memory_is_an_error_of_that_request)
+{
+	static const struct http_exchange ex[] = {{.method = "GET",
+		.url = URL,
+		.status = 200,
+		.with = "x-id: 7\n",
+		.reply = "{}",
+		.headers = {"x-attempt: 0"}}};
+	unsigned long n = 1, failed = 0;
+	for (;; n++) {
+		struct caller c = {.token = "tok"};
+		struct http_request rq = get;
+		rq.headers = add_headers;
+		rq.arg = &c;
+		begin(ex, N(ex));
+		alloc_fail_at(n);
+		int r = ask(&rq, 10);
+		bool hit = alloc_fail_at(0) >= n;
+		if (hit) {
+			failed++;
+			cr_assert(r == 0 || r == -ENOMEM, "allocation %lu: %d %s", n, r, err.msg);
+			cr_assert(r == 0 || reply.body.len == 0);
+		} else {
+			cr_assert_eq(r, 0);
+		}
+		script.n = script.at;
+		end();
+		if (!hit)
+			break;
+	}
+	cr_assert_geq(failed, 4);
 }
 
 Test(http, a_proxy_is_an_address_and_nothing_else)

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -70,6 +71,43 @@ def server_context(pair, client_ca=None, versions=None):
     if versions:
         ctx.minimum_version, ctx.maximum_version = versions
     return ctx
+
+
+NGINX = """
+daemon off; master_process off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log;
+events {{ worker_connections 512; }}
+http {{
+  access_log {dir}/access.log;
+  client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3; uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
+  server {{
+    listen 127.0.0.1:{port} ssl {h2};
+    ssl_certificate {cert}; ssl_certificate_key {key};
+    location / {{ {location} }}
+  }}
+}}
+"""
+
+
+def nginx(w, h2, location):
+    """Starts nginx with TLS, and HTTP/2 if h2 is "http2"; its URL. It ends with the test."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    home = os.path.join(w.dir, f"nginx-{port}")
+    os.mkdir(home)
+    cert, key = w.certs.leaf()
+    with open(home + "/nginx.conf", "w") as f:
+        f.write("user root;\n" * (os.geteuid() == 0) + NGINX.format(dir=home, port=port, h2=h2, cert=cert, key=key, location=location))
+    p = subprocess.Popen(["nginx", "-c", home + "/nginx.conf"], stderr=subprocess.DEVNULL)
+    w.stack.callback(p.wait)
+    w.stack.callback(p.terminate)
+    end = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return f"https://127.0.0.1:{port}"
+        except OSError:
+            assert time.monotonic() < end and p.poll() is None, "nginx does not start"
+            time.sleep(0.05)
 
 
 class Answer:
