@@ -270,6 +270,17 @@ Test(aws_client, throttling_is_waited_for)
 	finish();
 }
 
+/* Four retries are in the bucket: a provider that is ill is not asked three times by everybody. */
+Test(aws_client, retries_come_to_an_end)
+{
+	static const struct http_exchange ex[] = {{SLOW_DOWN}, {SLOW_DOWN}, {SLOW_DOWN},
+		{SLOW_DOWN}, {SLOW_DOWN}, {SLOW_DOWN}, {SLOW_DOWN}, {SLOW_DOWN}};
+	START("aws", ex);
+	for (int i = 0; i < 4; i++)
+		get_fails("db", NULL, EBUSY, "");
+	finish();
+}
+
 Test(aws_client, a_malformed_answer_is_asked_for_once_more)
 {
 	static const struct http_exchange ex[] = {
