@@ -79,8 +79,10 @@ static int emit(struct parse *p)
 	if (!f->key.len)
 		return err_set(p->err, EINVAL,
 			"a filter lacks its key: write Key=name,Values=prod/ or name=prod/");
-	if (!known_key(p->kind, buf_text(&f->key)))
+	if (!known_key(p->kind, f->key.data) || !utf8_valid(f->key.data, f->key.len))
 		return unknown_key(p);
+	if (!utf8_valid(buf_text(&f->option), f->option.len))
+		return err_set(p->err, EINVAL, "Option of a filter is no text");
 	/* Those of tags are fine without: the tag is there. */
 	if (!f->nvalues && !strchr(buf_text(&f->key), ':'))
 		return err_set(p->err, EINVAL, "the filter %s has no values", f->key.data);

@@ -82,6 +82,8 @@ Test(aws_filter, parameters_have_options_and_tags)
 		"{\"Key\":\"Name\",\"Option\":\"Contains\",\"Values\":[\"x\"]}", 1);
 	fails(&aws_filter_secrets, "Key=name,Option=Equals,Values=a", EINVAL, "nothing else");
 	fails(&aws_filter_parameters, "tag:=web", EINVAL, "tag:KEY");
+	fails(&aws_filter_parameters, "tag:\x9d=web", EINVAL, "no key");
+	fails(&aws_filter_parameters, "Key=Name,Option=\x9d,Values=a", EINVAL, "no text");
 }
 
 Test(aws_filter, what_follows_is_added)
