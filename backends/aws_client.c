@@ -4,7 +4,6 @@
 #include "backends/aws_conf.h"
 #include "backends/aws_cred.h"
 #include "backends/aws_sign.h"
-#include "backends/net_options.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -60,19 +59,26 @@ struct attempt {
 
 /* --- life --- */
 
-static const struct opt_row net_rows[] = {NET_OPTIONS, {0}};
-static const struct opt_table net_table = {.owner = "network", .rows = net_rows};
-
 static int make_http(const struct backend_env *env, const struct aws_conf *conf,
 	const struct opt_values *opts, double rate, struct http **ret, struct sfs_err *err)
 {
+	const struct opt_value *proxy = opt_find(opts, "proxy");
 	const struct http_conf hc = {.name = env->instance,
 		.paths = env->paths,
 		.cacert = conf->cacert,
-		.proxy = opt_str(opts, &net_table, "proxy"),
-		.insecure_http = opt_flag(opts, &net_table, "insecure_http"),
+		.proxy = proxy ? proxy->text : NULL,
+		.insecure_http = conf->insecure_http,
 		.rate = rate};
 	return http_new(&hc, ret, err);
+}
+
+/* Parameter Store answers so many requests a second of a whole account, unless one pays for more;
+ * what is above is throttled for everybody. */
+#define SSM_RATE 40
+
+static double rate_of(enum aws_service service, const struct opt_values *opts)
+{
+	return (double)opt_find_number(opts, "rate", service == AWS_SSM ? SSM_RATE : 0);
 }
 
 static int set_up(struct aws_client *c, const struct backend_env *env, const char *region,
@@ -80,8 +86,7 @@ static int set_up(struct aws_client *c, const struct backend_env *env, const cha
 {
 	int rc = aws_conf_load(env, c->service, *region ? region : NULL, opts, &c->conf, err);
 	if (!rc)
-		rc = make_http(env, c->conf, opts, (double)opt_number(opts, &net_table, "rate"),
-			&c->http, err);
+		rc = make_http(env, c->conf, opts, rate_of(c->service, opts), &c->http, err);
 	if (!rc)
 		rc = make_http(env, c->conf, opts, 0, &c->other, err);
 	if (!rc)

@@ -73,12 +73,18 @@ class Aws:
         self.regions = {region}   # scopes that are accepted
         self.lock = threading.RLock()
         self.refusals = []        # why signatures were refused
+        self.connections = 0      # requests of any kind
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             aws = fake
             do_POST = post
+            do_CONNECT = lambda self: self.send_error(403)
+
+            def parse_request(self):
+                fake.connections += 1
+                return BaseHTTPRequestHandler.parse_request(self)
             log_message = lambda self, *a: None
 
             def date_time_string(self, timestamp=None):

@@ -20,6 +20,7 @@ static struct http_script script;
 static void *state;
 static const struct backend_ops *ops;
 static size_t blocks; /* of secret memory, before */
+static const char *options = KEYS;
 
 static void open_with(
 	const char *backend, const char *location, const struct http_exchange *ex, size_t n)
@@ -31,7 +32,7 @@ static void open_with(
 	http_script_start(&script, ex, n);
 	ops = backend_find(backend);
 	cr_assert_not_null(ops, "%s", backend);
-	cr_assert_eq(kit_open(ops, location, KEYS, &state, &err), 0, "%s", err.msg);
+	cr_assert_eq(kit_open(ops, location, options, &state, &err), 0, "%s", err.msg);
 }
 #define START(backend, ex) open_with(backend, "us-east-1", ex, sizeof(ex) / sizeof((ex)[0]))
 
@@ -456,4 +457,32 @@ Test(aws_client, what_is_asked_costs)
 	cr_expect(strstr(buf_text(&b), "us-east-1") && !strstr(b.data, "canary"), "%s", b.data);
 	buf_clear(&b);
 	finish();
+}
+
+/* As many at once as Parameter Store answers in a second, then no faster than that. */
+static int64_t waited_for_parameters(const char *backend, const char *opts)
+{
+	static struct http_exchange ex[45];
+	bool ssm = !strcmp(backend, "aws-ssm");
+	for (size_t i = 0; i < 45; i++)
+		ex[i] = (struct http_exchange){.method = "POST",
+			.url = ssm ? SSM_URL : URL,
+			.any_body = true,
+			.status = 200,
+			.reply = ssm ? "{\"Parameter\":{\"Value\":\"canary\"}}" : VALUE};
+	options = opts;
+	START(backend, ex);
+	for (int i = 0; i < 45; i++)
+		get_works("db", NULL);
+	int64_t waited = script.paused;
+	finish();
+	return waited;
+}
+
+Test(aws_client, parameter_store_is_not_asked_faster_than_it_answers)
+{
+	cr_expect_gt(waited_for_parameters("aws-ssm", KEYS), 0);
+	cr_expect_eq(waited_for_parameters("aws-ssm", KEYS ",rate=0"), 0);
+	cr_expect_gt(waited_for_parameters("aws-ssm", KEYS ",rate=5"), NSEC_PER_SEC);
+	cr_expect_eq(waited_for_parameters("aws", KEYS), 0);
 }
