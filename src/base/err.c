@@ -53,6 +53,7 @@ int err_set(struct sfs_err *e, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	size_t len = add(text, 0, fmt, ap);
 	va_end(ap);
+	e->passes = false;
 	return finish(e, code, text, len);
 }
 
@@ -82,9 +83,25 @@ int err_errno(struct sfs_err *e, int code, const char *fmt, ...)
 	va_end(ap);
 	const char *reason =
 		strerrordesc_np(code); /* untranslated and thread-safe, unlike strerror() */
+	e->passes = false;
 	len = add_text(text, len, ": ");
 	len = add_text(text, len, reason ? reason : "unknown error");
 	return finish(e, code, text, len);
+}
+
+bool err_transient(const struct sfs_err *e)
+{
+	switch (e->code) {
+	case EBUSY:
+	case EHOSTUNREACH:
+	case ETIMEDOUT:
+	case EREMOTEIO:
+	case ENOMEM:
+	case EAGAIN:
+		return true;
+	default:
+		return e->passes;
+	}
 }
 
 void err_clear(struct sfs_err *e)
@@ -92,5 +109,6 @@ void err_clear(struct sfs_err *e)
 	if (!e)
 		return;
 	e->code = 0;
+	e->passes = false;
 	e->msg[0] = '\0';
 }

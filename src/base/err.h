@@ -14,9 +14,11 @@
 #define SFS_BASE_ERR_H
 
 #include "base/limits.h"
+#include <stdbool.h>
 
 struct sfs_err {
 	int code;	       /* positive errno, 0 while nothing failed */
+	bool passes;	       /* the cause is one that passes, though the errno does not say so */
 	char msg[SFS_ERR_MAX]; /* NUL-terminated, one line, printable ASCII */
 };
 
@@ -36,6 +38,11 @@ int err_prefix(struct sfs_err *e, const char *fmt, ...) __attribute__((format(pr
  */
 int err_errno(struct sfs_err *e, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* True for what may be over by itself, so that a value one has is better than the error: EBUSY,
+ * EHOSTUNREACH, ETIMEDOUT, EREMOTEIO, ENOMEM, EAGAIN, and whatever has `passes` set (err_set() and
+ * err_errno() take it off, err_prefix() keeps it). */
+bool err_transient(const struct sfs_err *e);
 
 /* Forgets the error. */
 void err_clear(struct sfs_err *e);

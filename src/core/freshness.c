@@ -49,11 +49,6 @@ int64_t fresh_refresh_at(int64_t fetched, int64_t ttl, uint64_t spread)
 	       (int64_t)((double)(expires - fetched) * (REFRESH_FROM + REFRESH_RANGE * u));
 }
 
-bool fresh_transient(int code)
-{
-	return fresh_blames_source(code) || code == ENOMEM || code == EAGAIN;
-}
-
 bool fresh_blames_source(int code)
 {
 	return code == EBUSY || code == EHOSTUNREACH || code == ETIMEDOUT || code == EREMOTEIO;

@@ -43,9 +43,7 @@ uint64_t fresh_spread(uint64_t node, const void *key, size_t len, uint32_t fetch
  * `spread`, so that nodes started in the same second part (R62). CLOCK_NEVER for ttl -1. */
 int64_t fresh_refresh_at(int64_t fetched, int64_t ttl, uint64_t spread);
 
-/* After these errors a stale value may be served (backends/backend.h). */
-bool fresh_transient(int code);
-/* Those of them that tell something about the source rather than about one name or about us. */
+/* Errors that tell something about the source rather than about one name or about us. */
 bool fresh_blames_source(int code);
 /* Upper bound of the full-jitter delay after `fails` failures in a row (1 = the first): min(cap,
  * base * 2^(fails-1)). */

@@ -102,7 +102,7 @@ static void fetch(const struct batch_job *j, struct batch *b)
 		return;
 	}
 	drop_answers(j, b);
-	if (fresh_transient(-r) || atomic_load(&j->in->stopping)) {
+	if (err_transient(&err) || atomic_load(&j->in->stopping)) {
 		end_all(j, &err);
 	} else {
 		give_up_batches(j->in, &err);

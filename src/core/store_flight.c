@@ -302,11 +302,11 @@ static void succeed(struct flight *f, struct payload *p, uint64_t print, struct 
 /* --- failure --- */
 
 /* Readers that may get a stale value do, if its time is not over. */
-static void offer_stale(const struct flight *f, int code, struct outbox *box)
+static void offer_stale(const struct flight *f, const struct sfs_err *err, struct outbox *box)
 {
 	const struct entry *e = f->entry;
 
-	if (!f->nocache && e->payload && fresh_transient(code) && clock_boot() < entry_drop_at(e))
+	if (!f->nocache && e->payload && err_transient(err) && clock_boot() < entry_drop_at(e))
 		box->stale = payload_ref(e->payload);
 }
 
@@ -331,7 +331,7 @@ static void remember(struct entry *e, const struct sfs_err *err, struct outbox *
 	bool held = e->payload, gone = err->code == ENOENT;
 
 	entry_set_error(e, err);
-	if (!fresh_transient(err->code)) {
+	if (!err_transient(err)) {
 		gone = gone || held;
 		entry_drop(e, box);
 		e->changed_at = 0;
@@ -364,9 +364,9 @@ static void fail(struct flight *f, const struct sfs_err *err, struct outbox *box
 		f->source->failed_group = f->group;
 	if (!f->nocache && f->seq >= f->entry->floor) {
 		remember(f->entry, err, box);
-		kept_failed(f, err->code, box);
+		kept_failed(f, err, box);
 	}
-	offer_stale(f, err->code, box);
+	offer_stale(f, err, box);
 }
 
 /* --- the end --- */
@@ -409,7 +409,7 @@ void flight_refuse(struct flight *f, const struct sfs_err *err, struct outbox *b
 		f->source->health.fetches--;
 	if (f->state != FLIGHT_ABANDONED) {
 		if (!f->source->detached)
-			offer_stale(f, err->code, box);
+			offer_stale(f, err, box);
 		if (f->bulk)
 			kept_refused(f->entry);
 		land(f, box);

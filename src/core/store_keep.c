@@ -289,7 +289,7 @@ void kept_refused(struct entry *e)
 		kept_queue(e, true);
 }
 
-void kept_failed(struct flight *f, int code, struct outbox *box)
+void kept_failed(struct flight *f, const struct sfs_err *err, struct outbox *box)
 {
 	struct entry *e = f->entry;
 	struct store *s = f->store;
@@ -298,7 +298,8 @@ void kept_failed(struct flight *f, int code, struct outbox *box)
 	if (!e->keep)
 		return;
 	secret_stats(&st);
-	if (code == ENOMEM && f->bulk && !e->payload && (s->full || st.failed != s->arena_failed)) {
+	if (err->code == ENOMEM && f->bulk && !e->payload &&
+		(s->full || st.failed != s->arena_failed)) {
 		s->arena_failed = st.failed;
 		set_full(s, true, box);
 		kept_unfit(e);
@@ -307,9 +308,9 @@ void kept_failed(struct flight *f, int code, struct outbox *box)
 	if (!e->tried)
 		s->kept_at = clock_boot();
 	e->tried = true;
-	if (!fresh_transient(code))
+	if (!err_transient(err))
 		e->want = false; /* until somebody asks, or the source says that it changed */
-	if (code == ENOMEM)	 /* not counted as a failure of the name, so it does not back off */
+	if (err->code == ENOMEM) /* not counted as a failure of the name, so it does not back off */
 		try_later(e, FRESH_KEEP_CAP);
 	else
 		kept_later(e);

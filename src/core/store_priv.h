@@ -268,7 +268,7 @@ void kept_unqueue(struct entry *e);
 void kept_detach(struct source *src);			/* empties the queues */
 void kept_pump(struct source *src, struct outbox *box); /* starts what may start */
 void kept_refused(struct entry *e);			/* the source did not take its flight */
-void kept_failed(struct flight *f, int code, struct outbox *box);
+void kept_failed(struct flight *f, const struct sfs_err *err, struct outbox *box);
 void kept_well(struct entry *e);   /* a fetch ended well */
 void kept_lapsed(struct entry *e); /* its value was dropped because its time was over */
 void kept_forget(struct entry *e); /* purged */

@@ -146,7 +146,7 @@ void source_failed(struct source *src, const struct sfs_err *err)
 	}
 	src->health.last_error_wall = clock_wall();
 	src->health.last_error = *err;
-	if (!fresh_transient(err->code)) {
+	if (!err_transient(err)) {
 		source_answered(src);
 	} else if (fresh_blames_source(err->code)) {
 		uint64_t limit;

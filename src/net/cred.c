@@ -318,10 +318,13 @@ static int give_failure(const struct cred_chain *c, struct sfs_err *err)
 			"the provider did not accept the credentials (%s), and there are no newer "
 			"ones: %s",
 			c->current->source, c->failure.msg);
-	if (c->current && over(c, c->current))
-		return err_set(err, EKEYEXPIRED,
+	if (c->current && over(c, c->current)) {
+		err_set(err, EKEYEXPIRED,
 			"the credentials (%s) expired at %s and cannot be renewed: %s",
 			c->current->source, clock_text(c->current->expires, when), c->failure.msg);
+		err->passes = err_transient(&c->failure); /* an outage of who gives them */
+		return -EKEYEXPIRED;
+	}
 	return err_set(err, c->failure.code, "%s", c->failure.msg);
 }
 

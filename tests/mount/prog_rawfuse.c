@@ -116,7 +116,7 @@ static void start_worker(const char *worker, const char *source)
 		for (int fd = 6; fd < 64; fd++)
 			close(fd);
 		execl(worker, worker, "worker", source, "/nonexistent/mount", "timeout=5", "stderr",
-			"4194304", "try", "0:0", "0:9999", (char *)NULL);
+			"4194304", "try", "0:0", "", "0:9999", (char *)NULL);
 		_exit(127);
 	}
 	close(dev[1]);

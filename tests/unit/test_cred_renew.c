@@ -67,9 +67,14 @@ Test(cred, while_renewal_fails_a_valid_set_is_served_then_it_is_expired)
 	cr_assert(strstr(err.msg, "the credentials (the first) expired at 2023-11-14T23:13:20Z and "
 				  "cannot be renewed: row 0 has nothing"),
 		"%s", err.msg);
+	cr_assert(err_transient(&err), "whoever gives them is away: a cached value is better");
+	answers(0, -EACCES);
+	pass(30 * NSEC_PER_SEC);
+	err = fails(c, EKEYEXPIRED);
+	cr_assert_not(err_transient(&err), "refused: access really ends");
 	answers(0, 0);
 	pass(30 * NSEC_PER_SEC);
-	gives(c, "key-5");
+	gives(c, "key-6");
 	cred_chain_free(c);
 }
 

@@ -110,3 +110,20 @@ Test(err, clear_forgets)
 	cr_assert_eq(e.code, 0);
 	cr_assert_str_eq(e.msg, "");
 }
+
+Test(err, a_cause_that_passes_stays_so_under_a_prefix_only)
+{
+	struct sfs_err err = {0};
+	err_set(&err, EKEYEXPIRED, "expired");
+	cr_assert_not(err_transient(&err));
+	err.passes = true;
+	err_prefix(&err, "aws");
+	cr_assert(err_transient(&err));
+	err_set(&err, EKEYEXPIRED, "again");
+	cr_assert_not(err_transient(&err));
+	err_errno(&err, ETIMEDOUT, "read");
+	cr_assert(err_transient(&err));
+	err.passes = true;
+	err_clear(&err);
+	cr_assert_not(err_transient(&err));
+}

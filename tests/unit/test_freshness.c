@@ -134,9 +134,9 @@ Test(backoff, which_errors_are_transient)
 		EPROTO, EBADMSG, EFBIG, EIO};
 
 	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
-		cr_assert(fresh_transient(yes[i]), "%d", yes[i]);
+		cr_assert(err_transient(&(struct sfs_err){.code = yes[i]}), "%d", yes[i]);
 	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
-		cr_assert_not(fresh_transient(no[i]), "%d", no[i]);
+		cr_assert_not(err_transient(&(struct sfs_err){.code = no[i]}), "%d", no[i]);
 	cr_assert_not(fresh_blames_source(ENOMEM), "our memory says nothing about the source");
 }
 

@@ -78,7 +78,7 @@ static void landed(unsigned i)
 	}
 	m->failed = true;
 	m->error = p->error;
-	if (!fresh_transient(p->error))
+	if (!err_transient(&(struct sfs_err){.code = p->error}))
 		m->held = false;
 	if (p->error != ENOMEM) /* our own want says nothing about the name */
 		m->fails = p->error == ENOENT ? 0 : m->fails + 1;
@@ -108,7 +108,8 @@ static void land_all(bool nocache)
 			continue;
 		landed(i);
 		/* After a failure the change is still to be seen. */
-		if (provider[i].error && fresh_transient(provider[i].error))
+		if (provider[i].error &&
+			err_transient(&(struct sfs_err){.code = provider[i].error}))
 			model[i].changed = changed;
 	}
 	fx.nflights = 0;
@@ -189,7 +190,7 @@ static void check_flight_answer(
 	cr_assert_eq(r->calls, 1u);
 	if (!p->error)
 		check_value(r, p->value);
-	else if (had && mode == FETCH_CACHED && fresh_transient(p->error))
+	else if (had && mode == FETCH_CACHED && err_transient(&(struct sfs_err){.code = p->error}))
 		check_value(r, old);
 	else
 		cr_assert_eq(r->code, p->error);
