@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LOOK_NS	 NSEC_PER_SEC	      /* how often trust files are looked at, at most */
 #define SLICE_NS (50 * NSEC_PER_MSEC) /* how soon a waiter notices that it is not wanted */
@@ -351,9 +352,11 @@ static void set_file(struct http_wire *w, enum trust_file i, const char *path, i
 
 int http_wire_new(const struct http_conf *conf, struct http_wire **ret, struct sfs_err *err)
 {
-	const char *ca = conf->cacert ? conf->cacert : curl_version_info(CURLVERSION_NOW)->cainfo;
+	const char *ca = conf->cacert;
 	if (!http_ready())
 		return err_set(err, EINVAL, "http_init() was not called");
+	if (!ca && (ca = curl_version_info(CURLVERSION_NOW)->cainfo) && access(ca, F_OK) < 0)
+		ca = NULL; /* only TLS needs it, and then libcurl says so */
 	struct http_wire *w = mem_calloc(1, sizeof(*w));
 	int r = 0;
 	if (!w)
