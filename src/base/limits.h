@@ -35,6 +35,7 @@
 #define SFS_CONTROL_LINE_MAX 16384 /* a path with every byte as %XX, and a number */
 #define SFS_TEXT_MAX \
 	(256 * 1024 * 1024)	/* text of a control file: a line for each of SFS_LIST_MAX names */
+#define SFS_LIST_SECONDS  600	/* a listing that goes on: 1,000,000 names, 100 a page of 60 ms */
 #define SFS_FILTER_MAX	  4096	/* a provider filter */
 #define SFS_RULES_MAX	  4096	/* [rule] sections */
 #define SFS_BACKENDS_MAX  64	/* [backend] sections; bounds threads too */

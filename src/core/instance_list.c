@@ -17,8 +17,9 @@ struct list_job {
 	struct job job;
 	struct instance *in;
 	enum list_kind kind;
-	char *arg; /* filter or name; NULL = all */
-	int64_t deadline;
+	char *arg;    /* filter or name; NULL = all */
+	bool patient; /* it may go on as long as lines come: who waits has a timer */
+	_Atomic int64_t deadline;
 	struct instance_call *calls;  /* who waits, chained by next; in->lock */
 	struct list_job *prev, *next; /* in->jobs */
 };
@@ -58,31 +59,51 @@ static void complain(struct instance *in, const struct list_sink *sink, size_t n
 			in->conf.name, sink->max);
 }
 
-static int do_list(
-	struct list_job *j, const struct call *call, struct result *res, struct sfs_err *err)
+struct patient_sink {
+	struct list_sink sink; /* first */
+	struct list_job *job;
+};
+
+/* A source with many pages needs longer than one answer may take: each line gives it as long again,
+ * up to a limit for the whole. */
+static void give_more(struct list_sink *sink)
+{
+	struct list_job *j = ((struct patient_sink *)sink)->job;
+	int64_t until = clock_after(clock_boot(), j->in->timeout);
+	int64_t latest = clock_after(sink->started, SFS_LIST_SECONDS);
+
+	if (until > latest)
+		until = latest;
+	if (until > sink->call->deadline) {
+		sink->call->deadline = until;
+		atomic_store(&j->deadline, until);
+	}
+}
+
+static int do_list(struct list_job *j, struct call *call, struct result *res, struct sfs_err *err)
 {
 	const struct backend_ops *ops = j->in->conf.ops;
 	bool own = ops->flags & BACKEND_FILTER;
-	_cleanup_(list_sink_clear) struct list_sink sink = {
-		.call = call,
-		.glob = own ? NULL : j->arg,
-		.max = SFS_LIST_MAX,
-		.started = clock_boot(),
-	};
-	int r = ops->list(j->in->state, call, own ? j->arg : NULL, &sink, err);
+	struct patient_sink patient = {.sink = {.call = call,
+					       .more = j->patient ? give_more : NULL,
+					       .glob = own ? NULL : j->arg,
+					       .max = SFS_LIST_MAX,
+					       .started = clock_boot()},
+		.job = j};
+	struct list_sink *sink = &patient.sink;
+	int r = ops->list(j->in->state, call, own ? j->arg : NULL, sink, err);
 
-	if (r == -EFBIG && sink.truncated)
+	if (r == -EFBIG && sink->truncated)
 		r = 0;
 	r = answer_code(r, err);
-	if (r < 0)
-		return r;
-	if (sink.problem.code)
-		err_prefix(&sink.problem, "%s", j->in->conf.name);
-	if (list_sink_finish(&sink, &res->listing) < 0)
-		return err_set(err, ENOMEM, "out of memory for the names");
-	if (!j->arg)
-		complain(j->in, &sink, res->listing->n);
-	return 0;
+	if (sink->problem.code)
+		err_prefix(&sink->problem, "%s", j->in->conf.name);
+	if (r == 0 && list_sink_finish(sink, &res->listing) < 0)
+		r = err_set(err, ENOMEM, "out of memory for the names");
+	if (r == 0 && !j->arg)
+		complain(j->in, sink, res->listing->n);
+	list_sink_clear(sink);
+	return r;
 }
 
 /* What the newest listing said of the name; `what` gets a copy of one of its strings. */
@@ -369,6 +390,7 @@ static struct list_job *job_new(
 	j->job.drop = job_drop;
 	j->in = in;
 	j->kind = kind;
+	j->patient = (kind == KIND_LIST && !arg) || c->deadline == 0;
 	j->deadline = c->deadline ? c->deadline : clock_after(clock_boot(), in->timeout);
 	j->calls = c;
 	c->next = NULL;

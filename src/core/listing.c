@@ -170,6 +170,8 @@ int list_add(struct list_sink *sink, const struct list_item *item)
 
 	if (r < 0)
 		return r;
+	if (sink->more)
+		sink->more(sink);
 	if (!answer_name(item->name)) {
 		skip(sink, item->name ? item->name : "", "its name is empty or too long");
 		return 0;

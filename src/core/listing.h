@@ -10,7 +10,8 @@
 #include "core/instance.h"
 
 struct list_sink {
-	const struct call *call;
+	struct call *call; /* the deadline moves with every line, if `more` is set */
+	void (*more)(struct list_sink *sink);
 	const char *glob; /* only names whose path matches; NULL = all */
 	size_t max;	  /* lines; SFS_LIST_MAX outside tests */
 	int64_t started;  /* boot time */

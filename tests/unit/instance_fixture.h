@@ -32,6 +32,7 @@ static struct fake {
 	unsigned nlist;
 	sem_t listing, list_go;
 	bool stall_list;
+	int64_t line_takes; /* ns of the fake clock before each line of a listing */
 	const char *describe;
 	char filter[64];
 	char location[64];
@@ -59,7 +60,6 @@ static inline int fake_list(void *state, const struct call *call, const char *fi
 	char name[32];
 
 	(void)state;
-	(void)call;
 	fake.lists++;
 	if (filter)
 		snprintf(fake.filter, sizeof(fake.filter), "%s", filter);
@@ -73,6 +73,10 @@ static inline int fake_list(void *state, const struct call *call, const char *fi
 		int r;
 
 		snprintf(name, sizeof(name), "n%u", i);
+		if (fake.line_takes)
+			clock_fake_advance(fake.line_takes);
+		if (fake.line_takes && clock_boot() >= call->deadline)
+			return err_set(err, ETIMEDOUT, "the next page did not come");
 		r = list_add(sink, &item);
 		if (r < 0)
 			return r;

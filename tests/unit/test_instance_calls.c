@@ -53,6 +53,28 @@ Test(list, one_that_runs_is_joined, .init = set_up)
 	tear_down();
 }
 
+static int list_slowly(unsigned lines, int64_t seconds)
+{
+	struct asked a;
+	fake.nlist = lines;
+	fake.line_takes = seconds * NSEC_PER_SEC;
+	int code = list_it(&a, NULL);
+	if (code == 0)
+		cr_assert_eq(a.c.listing->n, lines);
+	listing_unref(a.c.listing);
+	return code;
+}
+
+/* The timeout of 10 s is for what does not move, not for many pages. */
+Test(list, one_that_goes_on_gets_the_time_it_needs, .init = set_up)
+{
+	open_it();
+	cr_assert_eq(list_slowly(50, 9), 0);
+	cr_assert_eq(list_slowly(50, 11), ETIMEDOUT);
+	cr_assert_eq(list_slowly(SFS_LIST_SECONDS / 9 + 2, 9), ETIMEDOUT, "but not for ever");
+	tear_down();
+}
+
 Test(list, one_that_is_stuck_is_not_joined, .init = set_up)
 {
 	struct asked stuck, next;
