@@ -101,13 +101,13 @@ static int list_body(
 struct listing_run {
 	struct list_sink *sink;
 	struct aws_seen seen;
-	struct aws_secret_line line;
+	struct aws_line line;
 	size_t unusable; /* entries without a name; the core counts what it cannot use, not these */
 };
 
 static int take_line(struct listing_run *run, struct json *doc, const struct json_node *entry)
 {
-	struct aws_secret_line *l = &run->line;
+	struct aws_line *l = &run->line;
 	int rc = aws_secret_line(doc, entry, l);
 	if (rc == -EBADMSG) {
 		run->unusable++;

@@ -231,3 +231,22 @@ void aws_pages_clear(struct aws_pages *p)
 	buf_clear(&p->token);
 	buf_clear(&p->mark);
 }
+
+int aws_line(struct json *doc, const struct json_node *entry, const char *when,
+	void (*version)(struct json *doc, const struct json_node *entry, struct buf *out),
+	struct aws_line *ret)
+{
+	buf_reset(&ret->name);
+	buf_reset(&ret->meta);
+	buf_reset(&ret->version);
+	int rc = json_kind(entry) == JSON_OBJECT ? aws_string(doc, entry, "Name", &ret->name)
+						 : -EBADMSG;
+	if (rc || !ret->name.len)
+		return rc == -ENOMEM ? rc : -EBADMSG;
+	version(doc, entry, &ret->version);
+	ret->created = aws_when(doc, entry, when);
+	rc = aws_facts(doc, entry, NULL, &ret->meta);
+	if (rc == -EFBIG) /* it can be listed all the same */
+		buf_reset(&ret->meta);
+	return rc == -EFBIG ? 0 : rc;
+}

@@ -65,6 +65,18 @@ struct aws_pages {
 	{                                                                                         \
 		.token = BUF_INIT(AWS_TOKEN_MAX), .mark = BUF_INIT(AWS_TOKEN_MAX), .next_mark = 1 \
 	}
+/* A line of a listing. Set the buffers up with their maxima; aws_line() empties them first. */
+struct aws_line {
+	struct buf name, meta, version;
+	int64_t created;
+};
+/* Reads Name, the time under `when`, and everything else as meta; what does not fit into meta is
+ * left out. `version` appends the current version, or nothing. Errors: EBADMSG (no object, no
+ * usable name), ENOMEM. */
+int aws_line(struct json *doc, const struct json_node *entry, const char *when,
+	void (*version)(struct json *doc, const struct json_node *entry, struct buf *out),
+	struct aws_line *ret);
+
 /* Takes NextToken of an answer: 1 = there is another page, 0 = that was the last (absent, null or
  * empty). EBADMSG: no string, or tokens that come again; EFBIG: more than AWS_PAGES_MAX pages. */
 int aws_pages_next(

@@ -6,6 +6,7 @@
 #ifndef SFS_BACKENDS_AWS_SECRETS_H
 #define SFS_BACKENDS_AWS_SECRETS_H
 
+#include "backends/aws_answer.h"
 #include "backends/aws_client.h"
 #include "backends/backend.h"
 
@@ -24,11 +25,7 @@ int aws_secret_version(const char *version, char *ret_id, char *ret_stage, struc
 
 /* The secret of one SecretList entry; `name` and `meta` are cleared first. -EBADMSG: no usable
  * name. */
-struct aws_secret_line {
-	struct buf name, meta, version;
-	int64_t created;
-};
-int aws_secret_line(struct json *doc, const struct json_node *entry, struct aws_secret_line *ret);
+int aws_secret_line(struct json *doc, const struct json_node *entry, struct aws_line *ret);
 
 /* The payload of a GetSecretValue answer or of an item of a batch, with one reference. Errors:
  * EBADMSG (neither text nor bytes or both, broken base64), EFBIG, ENOMEM. */

@@ -94,21 +94,9 @@ static void current_version(struct json *doc, const struct json_node *entry, str
 	}
 }
 
-int aws_secret_line(struct json *doc, const struct json_node *entry, struct aws_secret_line *ret)
+int aws_secret_line(struct json *doc, const struct json_node *entry, struct aws_line *ret)
 {
-	buf_reset(&ret->name);
-	buf_reset(&ret->meta);
-	buf_reset(&ret->version);
-	int rc = json_kind(entry) == JSON_OBJECT ? aws_string(doc, entry, "Name", &ret->name)
-						 : -EBADMSG;
-	if (rc || !ret->name.len)
-		return rc == -ENOMEM ? rc : -EBADMSG;
-	current_version(doc, entry, &ret->version);
-	ret->created = aws_when(doc, entry, "CreatedDate");
-	rc = aws_facts(doc, entry, NULL, &ret->meta);
-	if (rc == -EFBIG) /* it can be listed all the same */
-		buf_reset(&ret->meta);
-	return rc == -EFBIG ? 0 : rc;
+	return aws_line(doc, entry, "CreatedDate", current_version, ret);
 }
 
 /* --- values --- */

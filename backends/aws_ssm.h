@@ -10,6 +10,7 @@
 #ifndef SFS_BACKENDS_AWS_SSM_H
 #define SFS_BACKENDS_AWS_SSM_H
 
+#include "backends/aws_answer.h"
 #include "backends/aws_client.h"
 #include "backends/backend.h"
 
@@ -32,12 +33,7 @@ int aws_parameter_full(const char *path, const char *name, struct buf *out);
 int aws_parameter_below(const char *path, const char *full, const char **ret_name);
 
 /* One parameter of a listing; buffers are cleared first. -EBADMSG: no usable name. */
-struct aws_parameter_line {
-	struct buf name, meta, version;
-	int64_t created;
-};
-int aws_parameter_line(
-	struct json *doc, const struct json_node *entry, struct aws_parameter_line *ret);
+int aws_parameter_line(struct json *doc, const struct json_node *entry, struct aws_line *ret);
 
 /* The payload of a Parameter object of GetParameter or GetParameters asked WithDecryption, with one
  * reference. `fixed`: it was asked for by number. Errors: EBADMSG, EFBIG, ENOMEM. */

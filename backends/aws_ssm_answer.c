@@ -100,22 +100,9 @@ void aws_parameter_version(struct json *doc, const struct json_node *parameter, 
 		buf_printf(out, "%lld", (long long)v);
 }
 
-int aws_parameter_line(
-	struct json *doc, const struct json_node *entry, struct aws_parameter_line *ret)
+int aws_parameter_line(struct json *doc, const struct json_node *entry, struct aws_line *ret)
 {
-	buf_reset(&ret->name);
-	buf_reset(&ret->meta);
-	buf_reset(&ret->version);
-	int rc = json_kind(entry) == JSON_OBJECT ? aws_string(doc, entry, "Name", &ret->name)
-						 : -EBADMSG;
-	if (rc || !ret->name.len)
-		return rc == -ENOMEM ? rc : -EBADMSG;
-	aws_parameter_version(doc, entry, &ret->version);
-	ret->created = aws_when(doc, entry, "LastModifiedDate");
-	rc = aws_facts(doc, entry, NULL, &ret->meta);
-	if (rc == -EFBIG)
-		buf_reset(&ret->meta);
-	return rc == -EFBIG ? 0 : rc;
+	return aws_line(doc, entry, "LastModifiedDate", aws_parameter_version, ret);
 }
 
 static int describe(

@@ -27,7 +27,7 @@ struct run {
 	const struct call *call;
 	struct list_sink *sink;
 	struct aws_seen seen;
-	struct aws_parameter_line line;
+	struct aws_line line;
 	struct buf filters;
 	bool taken;	 /* lines were given to the sink */
 	size_t unusable; /* entries without a name */
@@ -67,7 +67,7 @@ static int body_describe(const struct run *r, const char *token, struct buf *bod
 
 static int take_line(struct run *r, struct json *doc, const struct json_node *entry)
 {
-	struct aws_parameter_line *l = &r->line;
+	struct aws_line *l = &r->line;
 	const char *name;
 	int rc = aws_parameter_line(doc, entry, l);
 	if (rc == -EBADMSG) {

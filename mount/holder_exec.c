@@ -54,22 +54,13 @@ static int make_input(const char *text, size_t len, int *ret_fd)
 	return 0;
 }
 
-static void reset_signals(void)
-{
-	sigset_t none;
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 __attribute__((noreturn)) static void run(
 	const struct exec_command *c, char *const *env, int in, int out)
 {
 	static const char failed[] = "cannot execute " SHELL "\n";
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	reset_signals();
+	harden_signals();
 	umask(022);
 	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
 		_exit(126);

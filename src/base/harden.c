@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
@@ -148,4 +149,13 @@ void harden_descriptors(const int *keep, size_t n)
 	long end = sysconf(_SC_OPEN_MAX); /* a sandbox that does not know the call */
 	for (int fd = max + 1; fd < (end > 0 && end < 65536 ? end : 65536); fd++)
 		close(fd);
+}
+
+void harden_signals(void)
+{
+	sigset_t none;
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 }

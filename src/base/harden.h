@@ -27,4 +27,8 @@ void harden_stdio(int flags);
 /* Closes or marks close-on-exec every descriptor above 2 except the `n` in `keep` (R8). */
 void harden_descriptors(const int *keep, size_t n);
 
+/* Every signal as a new program expects it: default action, not blocked. In a child before execve.
+ */
+void harden_signals(void);
+
 #endif

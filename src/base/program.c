@@ -186,15 +186,6 @@ static void start_clear(struct start *s)
 			close(fds[i]);
 }
 
-static void reset_signals(void)
-{
-	sigset_t none;
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static void try_places(const struct start *s)
 {
 	int worst = ENOENT;
@@ -212,7 +203,7 @@ __attribute__((noreturn)) static void child(const struct start *s)
 	int why;
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	reset_signals();
+	harden_signals();
 	umask(077);
 	if (getppid() != s->parent || chdir("/") < 0 || dup2(s->null, 0) < 0 ||
 		dup2(s->out, 1) < 0 || dup2(s->err, 2) < 0)

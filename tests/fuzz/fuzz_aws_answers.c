@@ -52,10 +52,10 @@ static void values(struct json *doc, const struct json_node *n)
 
 static void lines(struct json *doc, const struct json_node *n)
 {
-	struct aws_secret_line s = {.name = BUF_INIT(SFS_NAME_MAX),
+	struct aws_line s = {.name = BUF_INIT(SFS_NAME_MAX),
 		.meta = BUF_INIT(SFS_META_MAX),
 		.version = BUF_INIT(SFS_VERSION_MAX)};
-	struct aws_parameter_line p = {.name = BUF_INIT(SFS_NAME_MAX),
+	struct aws_line p = {.name = BUF_INIT(SFS_NAME_MAX),
 		.meta = BUF_INIT(SFS_META_MAX),
 		.version = BUF_INIT(32)};
 	if (aws_secret_line(doc, n, &s) == 0) {

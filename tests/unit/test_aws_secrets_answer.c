@@ -209,7 +209,7 @@ Test(aws_secrets, another_version_than_asked_is_refused)
 
 Test(aws_secrets, lines_of_a_listing)
 {
-	struct aws_secret_line l = {
+	struct aws_line l = {
 		.name = BUF_INIT(1000), .meta = BUF_INIT(1000), .version = BUF_INIT(100)};
 	const struct json_node *e =
 		parse("{\"Name\":\"prod/db\",\"RotationEnabled\":null,\"CreatedDate\":1523477145,"

@@ -117,7 +117,7 @@ Test(aws_ssm, what_is_no_value)
 
 Test(aws_ssm, lines_of_a_listing)
 {
-	struct aws_parameter_line l = {
+	struct aws_line l = {
 		.name = BUF_INIT(1000), .meta = BUF_INIT(1000), .version = BUF_INIT(100)};
 	cr_expect_eq(aws_parameter_line(doc,
 			     parse("{\"Name\":\"/a\",\"Version\":3,\"Value\":\"canary\","
