@@ -95,21 +95,31 @@ __attribute__((format(printf, 4, 5), unused)) static void cr_fail_at(
 #define cr_assert_not_null(a, ...)	cr_assert_((a) != NULL, #a " is not null", __VA_ARGS__)
 #define cr_assert_str_eq(a, b, ...)	cr_assert_(!strcmp((a), (b)), #a " eq " #b, __VA_ARGS__)
 #define cr_assert_str_neq(a, b, ...)	cr_assert_(strcmp((a), (b)), #a " ne " #b, __VA_ARGS__)
+#define cr_assert_str_empty(a, ...)	cr_assert_(!*(a), #a " is empty", __VA_ARGS__)
 #define cr_assert_str_not_empty(a, ...) cr_assert_(*(a), #a " is not empty", __VA_ARGS__)
 #define cr_assert_arr_eq(a, b, n, ...)	cr_assert_(!memcmp((a), (b), (n)), #a " eq " #b, __VA_ARGS__)
-#define cr_assert_fail(...)		cr_assert_(0, "fail", __VA_ARGS__)
+#define cr_assert_float_eq(a, b, e, ...) \
+	cr_assert_((a) - (b) <= (e) && (b) - (a) <= (e), #a " is near " #b, __VA_ARGS__)
+#define cr_assert_fail(...) cr_assert_(0, "fail", __VA_ARGS__)
 
 /* The first failure ends a test here. */
-#define cr_expect	   cr_assert
-#define cr_expect_eq	   cr_assert_eq
-#define cr_expect_neq	   cr_assert_neq
-#define cr_expect_lt	   cr_assert_lt
-#define cr_expect_leq	   cr_assert_leq
-#define cr_expect_gt	   cr_assert_gt
-#define cr_expect_null	   cr_assert_null
-#define cr_expect_not_null cr_assert_not_null
-#define cr_expect_str_eq   cr_assert_str_eq
-#define cr_expect_arr_eq   cr_assert_arr_eq
+#define cr_expect		cr_assert
+#define cr_expect_not		cr_assert_not
+#define cr_expect_eq		cr_assert_eq
+#define cr_expect_neq		cr_assert_neq
+#define cr_expect_lt		cr_assert_lt
+#define cr_expect_leq		cr_assert_leq
+#define cr_expect_gt		cr_assert_gt
+#define cr_expect_null		cr_assert_null
+#define cr_expect_not_null	cr_assert_not_null
+#define cr_expect_geq		cr_assert_geq
+#define cr_expect_fail		cr_assert_fail
+#define cr_expect_float_eq	cr_assert_float_eq
+#define cr_expect_str_eq	cr_assert_str_eq
+#define cr_expect_str_neq	cr_assert_str_neq
+#define cr_expect_str_empty	cr_assert_str_empty
+#define cr_expect_str_not_empty cr_assert_str_not_empty
+#define cr_expect_arr_eq	cr_assert_arr_eq
 
 static void cr_inherit(struct cr_test *t)
 {
