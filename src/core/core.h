@@ -161,6 +161,7 @@ int core_readdir(struct core *core, struct dent *dir, uint64_t cookie,
 void core_fetch(struct core *core, struct dent *d, const char *version, enum fetch_mode mode,
 	struct waiter *w);
 bool core_fetch_cancel(struct core *core, struct waiter *w);
+bool core_fetch_recall(struct core *core, struct waiter *w); /* as store_recall() */
 /* The bytes that file `d` shows of payload `p` (its key, its [map] field): a new reference. Errors:
  * ENOENT (no such key or field), EBADMSG, EFBIG. */
 int core_select(struct core *core, const struct dent *d, struct payload *p, struct secret **ret,

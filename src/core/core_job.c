@@ -200,23 +200,20 @@ static void start_one(struct job *j, struct flight_slot *slot)
 		fetched(&slot->w, &none, NULL);
 		return;
 	}
-	slot->w = (struct waiter){
-		.done = fetched, .deadline = clock_after(clock_boot(), 10 * j->core->timeout)};
+	slot->w = (struct waiter){.done = fetched, .deadline = CLOCK_NEVER, .bulk = true};
 	core_fetch(j->core, t->d, NULL, j->file == CONTROL_REFRESH ? FETCH_REFRESH : FETCH_CACHED,
 		&slot->w);
 }
 
-/* Keeps JOB_FLIGHTS fetches in the air. Completions that come while it runs leave the work to it,
- * so that answers from memory cost no stack. */
-static void pump(struct job *j)
+static bool may_start(const struct job *j)
 {
-	pthread_mutex_lock(&j->lock);
-	if (j->pumping) {
-		pthread_mutex_unlock(&j->lock);
-		return;
-	}
-	j->pumping = true;
-	while (!j->stopped && j->next_target < j->ntargets && j->free_slots) {
+	return !j->stopped && j->next_target < j->ntargets && j->free_slots;
+}
+
+/* Job lock, which is given back meanwhile. */
+static void start_some(struct job *j)
+{
+	while (may_start(j)) {
 		struct flight_slot *slot = j->free_slots;
 		LL_DELETE(j->free_slots, slot);
 		slot->target = j->next_target++;
@@ -225,6 +222,37 @@ static void pump(struct job *j)
 		start_one(j, slot);
 		pthread_mutex_lock(&j->lock);
 	}
+	pthread_mutex_unlock(&j->lock);
+	store_start_bulk(j->core->store);
+	pthread_mutex_lock(&j->lock);
+}
+
+/* Takes back what has not begun. A slot without a fetch is left alone. Job lock, which is given
+ * back meanwhile; nobody else starts anything. */
+static void recall(struct job *j)
+{
+	for (size_t i = 0; i < JOB_FLIGHTS && j->in_flight > 0; i++) {
+		pthread_mutex_unlock(&j->lock);
+		bool back = core_fetch_recall(j->core, &j->slots[i].w);
+		pthread_mutex_lock(&j->lock);
+		j->in_flight -= back;
+	}
+}
+
+/* Keeps JOB_FLIGHTS targets at the store. Completions that come while it runs leave the work to it,
+ * so that answers from memory cost no stack. */
+static void pump(struct job *j)
+{
+	pthread_mutex_lock(&j->lock);
+	if (j->pumping || !j->running) {
+		pthread_mutex_unlock(&j->lock);
+		return;
+	}
+	j->pumping = true;
+	while (may_start(j))
+		start_some(j);
+	if (j->stopped)
+		recall(j);
 	j->pumping = false;
 	bool over =
 		!j->finished && j->in_flight == 0 && (j->stopped || j->next_target == j->ntargets);
@@ -242,6 +270,9 @@ static void run(struct job *j)
 		job_purge(j);
 	if (j->file == CONTROL_TTL || j->file == CONTROL_PURGE)
 		j->next_target = j->ntargets;
+	pthread_mutex_lock(&j->lock);
+	j->running = true;
+	pthread_mutex_unlock(&j->lock);
 	pump(j);
 }
 
@@ -452,12 +483,17 @@ bool core_control_cancel(struct core *core, struct control_waiter *w)
 	struct job *j = find_job(core, w);
 	if (j) {
 		j->w = NULL;
+		j->refs++;
 		pthread_mutex_lock(&j->lock);
 		j->stopped = true;
 		pthread_mutex_unlock(&j->lock);
 	}
 	core_unlock(core);
-	return j;
+	if (!j)
+		return false;
+	pump(j);
+	job_unref(j);
+	return true;
 }
 
 void core_jobs_abort(struct core *core)

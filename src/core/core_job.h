@@ -3,9 +3,9 @@
  * One write to a control file while it is carried out. Inside of the core.
  *
  * A job first waits for the first listings (globs and names need them), asks for filters, then
- * works through its targets with at most JOB_FLIGHTS fetches in the air. It goes on when its writer
- * is gone: after an interrupt until the fetches in the air have ended, after the writer's deadline
- * to its end.
+ * hands at most JOB_FLIGHTS targets at once to the store, which starts as many fetches as the
+ * source may carry. It goes on when its writer is gone: after an interrupt until the fetches in the
+ * air have ended, after the writer's deadline to its end.
  */
 #ifndef SFS_CORE_CORE_JOB_H
 #define SFS_CORE_CORE_JOB_H
@@ -13,9 +13,9 @@
 #include "base/buf.h"
 #include "core/core_priv.h"
 
-#define JOB_FLIGHTS \
-	(SFS_POOL_THREADS / 2) /* the other half of the threads stays free for readers */
-#define JOB_FAILURES 1000      /* lines of failures shown */
+/* Twice what a source may have in the air: the store fills its batches from the other half. */
+#define JOB_FLIGHTS  (SFS_POOL_THREADS * SFS_BATCH_MAX)
+#define JOB_FAILURES 1000 /* lines of failures shown */
 
 struct target {
 	struct dent *d; /* a reference */
@@ -54,6 +54,7 @@ struct job {
 	size_t ntargets, cap, next_target, done;
 	size_t lists; /* filter listings under way */
 	unsigned in_flight;
+	bool running; /* its targets are known */
 	bool pumping, stopped, finished;
 	struct buf failures; /* lines of text */
 	size_t nfailures;

@@ -353,8 +353,10 @@ int core_purge_versions(struct core *core, struct core_inst *ci, const struct pt
 /* A fetch of a provisional name. Tree lock is not held. */
 void core_prov_fetch(struct core *core, struct dent *d, const char *version, enum fetch_mode mode,
 	struct waiter *w);
-/* 1 = it was ours and is cancelled, 0 = it is ours and about to be answered, -1 = not ours. */
-int core_prov_cancel(struct core *core, struct waiter *w);
+/* With store_cancel() or store_recall(). 1 = it was ours and is cancelled, 0 = it is ours, about to
+ * be answered and asks no further source, -1 = not ours. */
+int core_prov_cancel(
+	struct core *core, struct waiter *w, bool (*cancel)(struct store *s, struct waiter *w));
 void core_prov_abort(struct core *core);
 
 /* --- core_timer.c --- */

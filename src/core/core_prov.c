@@ -165,8 +165,10 @@ static void next(struct prov *p)
 	bool stop = p->cancelled || core->shutdown;
 	struct entry *old = take(p->entry);
 	p->entry = stop ? NULL : core_entry_of(c->ci, c->name, p->version, c->pol);
-	p->own = (struct waiter){
-		.done = came, .deadline = p->user->deadline, .payer = p->user->payer};
+	p->own = (struct waiter){.done = came,
+		.deadline = p->user->deadline,
+		.payer = p->user->payer,
+		.bulk = p->user->bulk};
 	core_unlock(core);
 	entry_unref(old);
 	if (p->entry) {
@@ -220,14 +222,15 @@ void core_prov_fetch(struct core *core, struct dent *d, const char *version, enu
 		next(p);
 }
 
-int core_prov_cancel(struct core *core, struct waiter *w)
+int core_prov_cancel(
+	struct core *core, struct waiter *w, bool (*cancel)(struct store *s, struct waiter *w))
 {
 	int r = -1;
 	core_lock(core);
 	struct prov *p = ptab_find(&core->provs, hash_user(w), same_user, w);
 	if (p) {
 		p->cancelled = true;
-		r = store_cancel(core->store, &p->own);
+		r = cancel(core->store, &p->own);
 		if (r)
 			ptab_del(&core->provs, hash_user(w), p);
 	}

@@ -105,8 +105,14 @@ void core_fetch(struct core *core, struct dent *d, const char *version, enum fet
 
 bool core_fetch_cancel(struct core *core, struct waiter *w)
 {
-	int r = core_prov_cancel(core, w);
+	int r = core_prov_cancel(core, w, store_cancel);
 	return r < 0 ? store_cancel(core->store, w) : r == 1;
+}
+
+bool core_fetch_recall(struct core *core, struct waiter *w)
+{
+	int r = core_prov_cancel(core, w, store_recall);
+	return r < 0 ? store_recall(core->store, w) : r == 1;
 }
 
 /* --- what a file shows --- */

@@ -83,12 +83,19 @@ static int check_ops(const struct backend_conf *conf, struct sfs_err *err)
 		ops->name, lacks);
 }
 
+static unsigned threads_of(const struct backend_ops *ops)
+{
+	return ops->flags & BACKEND_LOCAL ? INSTANCE_LOCAL_THREADS : SFS_POOL_THREADS;
+}
+
 /* From a local source each fetch is so short that handing it to a thread costs more; so a thread
  * gets several, also where there is no get_batch. */
-static void set_limits(struct instance *in, unsigned threads)
+void instance_set_limits(struct instance *in)
 {
 	const struct backend_ops *ops = in->conf.ops;
-	bool several = ops->get_batch || ops->flags & BACKEND_LOCAL;
+	unsigned threads = threads_of(ops);
+	bool several =
+		(ops->get_batch && !atomic_load(&in->no_batch)) || ops->flags & BACKEND_LOCAL;
 	const struct source_limits limits = {.bulk = threads / 2,
 		.batch = several ? SFS_BATCH_MAX : 1,
 		.background = threads / 4 ? threads / 4 : 1};
@@ -99,8 +106,7 @@ static void set_limits(struct instance *in, unsigned threads)
 /* Everything but the back end itself. */
 static int set_up(struct instance *in, const struct backend_conf *conf, struct sfs_err *err)
 {
-	unsigned threads =
-		conf->ops->flags & BACKEND_LOCAL ? INSTANCE_LOCAL_THREADS : SFS_POOL_THREADS;
+	unsigned threads = threads_of(conf->ops);
 
 	in->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (in->stop_fd < 0)
@@ -110,7 +116,7 @@ static int set_up(struct instance *in, const struct backend_conf *conf, struct s
 		pool_new("sfs-list", INSTANCE_LIST_THREADS, SFS_QUEUE_MAX, &in->lists) < 0 ||
 		source_new(in->store, conf->name, &instance_source_ops, in, &in->source) < 0)
 		return err_set(err, ENOMEM, "%s: out of memory", conf->name);
-	set_limits(in, threads);
+	instance_set_limits(in);
 	return 0;
 }
 

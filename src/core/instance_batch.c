@@ -78,11 +78,14 @@ static void get_each(const struct batch_job *j)
 		get_one(j->in, j->flights[i]);
 }
 
+/* A local source's flights come several at once all the same. */
 static void give_up_batches(struct instance *in, const struct sfs_err *err)
 {
-	if (!atomic_exchange(&in->no_batch, true))
-		log_info("%s: secrets are fetched one by one, because several at once failed: %s",
-			in->conf.name, err->msg);
+	if (atomic_exchange(&in->no_batch, true))
+		return;
+	instance_set_limits(in);
+	log_info("%s: secrets are fetched one by one, because several at once failed: %s",
+		in->conf.name, err->msg);
 }
 
 static void drop_answers(const struct batch_job *j, struct batch *b)

@@ -49,6 +49,9 @@ struct instance {
 	bool logged_truncated;
 };
 
+/* instance.c */
+void instance_set_limits(struct instance *in); /* what hydration may take of it at once */
+
 /* instance_get.c */
 extern const struct source_ops instance_source_ops;
 /* Fetches it and ends the flight. */

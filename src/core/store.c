@@ -254,7 +254,7 @@ static size_t expected(struct store *s, struct entry **v)
 
 	DL_FOREACH (s->sources, src) {
 		struct flight *const lists[] = {
-			src->running, src->queued, src->blocked, src->delayed};
+			src->running, src->queued, src->blocked, src->delayed, src->gathered};
 
 		for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 			DL_FOREACH (lists[i], f) {

@@ -42,6 +42,9 @@
  * queue, until a token comes, somebody else's reader or a background fetch starts that very flight,
  * or his deadline is over (EBUSY, or the stale value). Who is served from memory or joins a running
  * flight needs no token (store_rate.c).
+ *
+ * Whoever fetches many names at once says so (waiter.bulk): what is not under way then starts in
+ * groups, within the limits of hydration (store_bulk.c).
  */
 #ifndef SFS_CORE_STORE_H
 #define SFS_CORE_STORE_H
@@ -117,7 +120,8 @@ struct source_limits {
 	unsigned batch;	     /* flights that go to start_batch together, at most SFS_BATCH_MAX */
 	unsigned background; /* other fetches that nobody waits for */
 };
-void source_limit(struct source *src, const struct source_limits *limits); /* before any fetch */
+/* At any time; what runs goes on. */
+void source_limit(struct source *src, const struct source_limits *limits);
 /* The source ends: running flights are abandoned (their waiters get ENODEV, flight_cancelled() is
  * set, flight_done() is still due), later fetches fail with ENODEV, values held are dropped. When
  * it returns `start` is not being called and never will be. */
@@ -194,8 +198,8 @@ struct payer {
 	uint32_t uid;
 };
 
-/* Embedded in the caller's request. The caller sets done, deadline and payer; the rest belongs to
- * the store until done. */
+/* Embedded in the caller's request. The caller sets done, deadline, payer and bulk; the rest
+ * belongs to the store until done. */
 struct waiter {
 	/* Called exactly once unless cancelled, without locks, from any thread, perhaps before
 	 * store_fetch() returns. `p` is borrowed: take a reference to keep it. Either p or err is
@@ -204,6 +208,7 @@ struct waiter {
 	int64_t deadline; /* boot time: then ETIMEDOUT; the flight goes on for others and for the
 			     cache */
 	struct payer payer;
+	bool bulk; /* one of many: store_start_bulk() is to follow the last of them */
 	/* private */
 	enum fetch_mode mode;
 	struct heap_node timer;
@@ -217,6 +222,10 @@ void store_fetch(struct store *s, struct entry *e, enum fetch_mode mode, struct 
  * the waiter's memory must stay until then (so done, not the caller of cancel, frees it). A flight
  * that nobody waits for any more is not stopped unless it is FETCH_NOCACHE. */
 bool store_cancel(struct store *s, struct waiter *w);
+/* The same, but only if its fetch has not started yet, as a bulk one's may not. */
+bool store_recall(struct store *s, struct waiter *w);
+/* No more bulk fetches come for now: groups that are not full need not wait for them. */
+void store_start_bulk(struct store *s);
 
 /* Forgets the value and any remembered failure, wipes it when the last open file closes. */
 void store_purge(struct store *s, struct entry *e);

@@ -54,16 +54,9 @@ static void no_memory(struct entry *e, struct waiter *w, struct outbox *box)
 	LL_PREPEND(box->waiters, w);
 }
 
-/* The source's sentence is about the name that failed last; this one names the reader's. */
 static void answer_source_error(struct entry *e, struct waiter *w, struct outbox *box)
 {
-	const struct source *src = e->source;
-	char name[128];
-
-	err_set(&box->err, src->health.last_error.code,
-		"%s: get %s: not tried, the source failed %u times in a row; the last: %s",
-		src->name, text_escaped(name, sizeof(name), e->key, e->name_len), src->fails,
-		src->health.last_error.msg);
+	source_error(e, &box->err);
 	LL_PREPEND(box->waiters, w);
 }
 
@@ -76,14 +69,19 @@ static void answer_entry_error(struct entry *e, struct waiter *w, struct outbox 
 	LL_PREPEND(box->waiters, w);
 }
 
-/* Parks the waiter at a flight, which starts with him if nobody started it before and his user has
- * a token. */
+static bool is_started(const struct flight *f)
+{
+	return f->state != FLIGHT_NEW && f->state != FLIGHT_DELAYED && f->state != FLIGHT_GATHERED;
+}
+
+/* Parks the waiter at a flight, which starts with him if nobody started it before, his user has a
+ * token, and he does not come with many others. Of versions no source takes several at once. */
 static int board(struct flight *f, struct waiter *w, struct outbox *box)
 {
-	bool started = f->state != FLIGHT_NEW && f->state != FLIGHT_DELAYED, go = true;
+	bool started = is_started(f), gather = w->bulk && !f->nocache && !f->version, go = true;
 	int r = attach(f, w);
 
-	if (r == 0 && !started && rate_admit(w, box, &go) < 0) {
+	if (r == 0 && !started && !gather && rate_admit(w, box, &go) < 0) {
 		detach(w);
 		r = -ENOMEM;
 	}
@@ -94,9 +92,11 @@ static int board(struct flight *f, struct waiter *w, struct outbox *box)
 	f->source->health.joined += started;
 	if (started)
 		flight_wanted(f, w, box);
+	else if (gather)
+		bulk_gather(f);
 	else if (go)
 		flight_launch(f, box);
-	else
+	else if (f->state == FLIGHT_NEW)
 		flight_delay(f);
 	return 0;
 }
@@ -171,24 +171,28 @@ static void left(struct flight *f)
 {
 	if (f->waiters)
 		return;
-	if (f->state == FLIGHT_DELAYED)
+	if (f->state == FLIGHT_DELAYED || f->state == FLIGHT_GATHERED)
 		flight_forget(f);
 	else if (f->nocache)
 		atomic_store(&f->cancelled, true);
 }
 
+void waiter_left(struct waiter *w)
+{
+	struct flight *f = w->flight;
+
+	detach(w);
+	left(f);
+}
+
 bool store_cancel(struct store *s, struct waiter *w)
 {
-	struct flight *f;
 	bool found;
 
 	store_lock(s);
-	f = w->flight;
-	found = f;
-	if (f)
-		detach(w);
-	if (f)
-		left(f);
+	found = w->flight;
+	if (found)
+		waiter_left(w);
 	store_unlock(s);
 	return found;
 }
@@ -200,7 +204,7 @@ static void answer_late(const struct waiter *w, struct sfs_err *ret)
 	char name[128];
 
 	text_escaped(name, sizeof(name), f->name, strlen(f->name));
-	if (f->state == FLIGHT_DELAYED)
+	if (w->bucket)
 		err_set(ret, EBUSY,
 			"%s: get %s: user %u opens files faster than open_rate=%u fetches a second "
 			"and waited in vain for its turn; hydrate what is read often (secretfs "
@@ -218,7 +222,7 @@ void waiter_due(struct waiter *w, struct outbox *box)
 {
 	struct flight *f = w->flight;
 	struct entry *e = f->entry;
-	bool delayed = f->state == FLIGHT_DELAYED;
+	bool delayed = w->bucket;
 
 	answer_late(w, &box->err);
 	f->source->health.delayed_out += delayed;

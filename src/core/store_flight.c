@@ -13,6 +13,8 @@ static struct flight **list_of(struct flight *f)
 	switch (f->state) {
 	case FLIGHT_DELAYED:
 		return &f->source->delayed;
+	case FLIGHT_GATHERED:
+		return &f->source->gathered;
 	case FLIGHT_BLOCKED:
 		return &f->source->blocked;
 	case FLIGHT_QUEUED:
@@ -127,6 +129,11 @@ static void run(struct flight *f, struct outbox *box)
 void flight_delay(struct flight *f)
 {
 	set_state(f, FLIGHT_DELAYED);
+}
+
+void flight_gather(struct flight *f)
+{
+	set_state(f, FLIGHT_GATHERED);
 }
 
 struct flight *flight_of(const struct entry *e)
@@ -410,7 +417,7 @@ void flight_refuse(struct flight *f, const struct sfs_err *err, struct outbox *b
 	if (f->state != FLIGHT_ABANDONED) {
 		if (!f->source->detached)
 			offer_stale(f, err, box);
-		if (f->bulk)
+		if (f->bulk && f->entry->keep)
 			kept_refused(f->entry);
 		land(f, box);
 	}

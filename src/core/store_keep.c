@@ -250,7 +250,8 @@ void kept_pump(struct source *src, struct outbox *box)
 {
 	unsigned n;
 
-	if (src->detached || (!src->renews && (!src->wants || src->store->full)))
+	if (src->detached || bulk_pump(src, box) ||
+		(!src->renews && (!src->wants || src->store->full)))
 		return;
 	int64_t until = src->health.backoff_until;
 	if (until < src->pause_until)

@@ -72,12 +72,12 @@ struct source {
 	unsigned starting;   /* calls of ops->start under way */
 	pthread_cond_t idle; /* starting became 0 */
 	bool detached;
-	struct flight *running, *queued, *blocked, *delayed;
+	struct flight *running, *queued, *blocked, *delayed, *gathered;
 	unsigned background; /* running flights that nobody waited for when they started */
-	unsigned bulk;	     /* running flights of hydration */
+	unsigned bulk;	     /* running flights of hydration and of bulk waiters */
 	struct source_limits limits;
 	struct entry *renews, *wants; /* queues of store_keep.c */
-	struct heap_node timer;	      /* when hydration goes on */
+	struct heap_node timer;	      /* when hydration, or what is gathered, goes on */
 	int64_t pause_until;	      /* and not before; 0 = no pause */
 	uint64_t failed_group;	      /* of which one failure was counted */
 	unsigned fails;
@@ -102,10 +102,11 @@ struct bucket {
 };
 
 enum flight_state {
-	FLIGHT_NEW,	/* in no list */
-	FLIGHT_DELAYED, /* its readers wait for a token */
-	FLIGHT_BLOCKED, /* its entry has STORE_RUNNING_MAX in the air */
-	FLIGHT_QUEUED,	/* in the background, waiting for its turn */
+	FLIGHT_NEW,	 /* in no list */
+	FLIGHT_DELAYED,	 /* its readers wait for a token */
+	FLIGHT_GATHERED, /* a bulk waiter is among its waiters: it starts in a group */
+	FLIGHT_BLOCKED,	 /* its entry has STORE_RUNNING_MAX in the air */
+	FLIGHT_QUEUED,	 /* in the background, waiting for its turn */
 	FLIGHT_RUNNING,
 	FLIGHT_ABANDONED, /* given up; only flight_done() still knows it */
 };
@@ -123,7 +124,7 @@ struct flight {
 	uint64_t seq;	 /* start number */
 	bool nocache;	 /* FETCH_NOCACHE */
 	bool background; /* counted in source.background */
-	bool bulk;	 /* of hydration; counted in source.bulk */
+	bool bulk;	 /* of hydration, or started in a group; counted in source.bulk */
 	uint64_t group;	 /* those with the same go to the source together; 0 = alone */
 	bool asked;	 /* somebody said FETCH_REFRESH */
 	const char *version;
@@ -233,6 +234,8 @@ void entry_due(struct entry *e, struct outbox *box);
 void source_release(struct source *src);
 void source_answered(struct source *src);
 void source_failed(struct source *src, const struct sfs_err *err);
+/* Why `e` is not even tried: the source fails. */
+void source_error(const struct entry *e, struct sfs_err *ret);
 
 /* store_flight.c: under the lock */
 /* Makes the flight that readers of `e` join, or one of its own; NULL on no memory. Start it with
@@ -253,6 +256,8 @@ void flight_due(struct flight *f, struct outbox *box);
 void flight_forget(struct flight *f);
 /* Its readers wait for a token. */
 void flight_delay(struct flight *f);
+/* It waits for its group. */
+void flight_gather(struct flight *f);
 /* The entry's flight, unless that is delayed: NULL if nothing is under way. */
 struct flight *flight_of(const struct entry *e);
 
@@ -275,7 +280,15 @@ void kept_forget(struct entry *e); /* purged */
 void kept_due(struct entry *e, struct outbox *box);
 void kept_end(struct entry *e);
 
+/* store_bulk.c: under the lock */
+void bulk_gather(struct flight *f);
+/* Starts what may start. True: the source's timer will go on. */
+bool bulk_pump(struct source *src, struct outbox *box);
+/* Its timer: false if there was nothing to give up. */
+bool bulk_give_up(struct source *src, struct outbox *box);
+
 /* store_fetch.c: under the lock */
+void waiter_left(struct waiter *w);			/* without an answer */
 void waiter_take(struct waiter *w, struct outbox *box); /* from its flight into the outbox */
 void waiter_due(struct waiter *w, struct outbox *box);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/store_priv.h"
 
+#include "base/text.h"
 #include <assert.h>
 #include <errno.h>
 
@@ -79,7 +80,8 @@ static bool end_one(struct source *src, const struct sfs_err *err)
 	f = src->running   ? src->running
 	    : src->queued  ? src->queued
 	    : src->blocked ? src->blocked
-			   : src->delayed;
+	    : src->delayed ? src->delayed
+			   : src->gathered;
 	if (f && f->state == FLIGHT_RUNNING)
 		flight_abandon(f, err, &box);
 	else if (f)
@@ -155,6 +157,18 @@ void source_failed(struct source *src, const struct sfs_err *err)
 		limit = (uint64_t)fresh_backoff(src->fails);
 		src->health.backoff_until = clock_boot() + (int64_t)random_below(limit + 1);
 	}
+}
+
+/* The source's sentence is about the name that failed last; this one names the reader's. */
+void source_error(const struct entry *e, struct sfs_err *ret)
+{
+	const struct source *src = e->source;
+	char name[128];
+
+	err_set(ret, src->health.last_error.code,
+		"%s: get %s: not tried, the source failed %u times in a row; the last: %s",
+		src->name, text_escaped(name, sizeof(name), e->key, e->name_len), src->fails,
+		src->health.last_error.msg);
 }
 
 void source_health(const struct source *src, struct source_health *ret)

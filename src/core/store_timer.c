@@ -49,7 +49,8 @@ static void fire(struct store *s, struct heap_node *n, struct outbox *box)
 		break;
 	case TIMER_SOURCE:
 		heap_remove(&s->timers, n);
-		kept_pump(container(n, struct source), box);
+		if (!bulk_give_up(container(n, struct source), box))
+			kept_pump(container(n, struct source), box);
 		break;
 	}
 }

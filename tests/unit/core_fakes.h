@@ -40,7 +40,7 @@ struct fake {
 	size_t many; /* that many more names "team%zu/service%zu-password" */
 	int list_err, get_err;
 	bool hold_list, hold_get; /* calls wait until false */
-	unsigned lists, gets, waiting;
+	unsigned lists, gets, batches, waiting;
 	const char *last_filter;
 	bool problem; /* what it lists is not what it holds */
 	struct watch_sink *sink;
@@ -231,6 +231,19 @@ static int fake_get(void *state, const struct call *call, const struct get_reque
 	return r;
 }
 
+static int fake_get_batch(void *state, const struct call *call, const char *const *names, size_t n,
+	struct payload **ret, struct sfs_err *errs, struct sfs_err *err)
+{
+	struct fake *f = state;
+	(void)err;
+	pthread_mutex_lock(&f->lock);
+	f->batches++;
+	pthread_mutex_unlock(&f->lock);
+	for (size_t i = 0; i < n; i++)
+		fake_get(state, call, &(struct get_request){.name = names[i]}, &ret[i], &errs[i]);
+	return 0;
+}
+
 static void fake_close(void *state)
 {
 	(void)state;
@@ -278,7 +291,7 @@ static const struct opt_row fake_options[] = {
 	{"cafile", OPT_PATH, "FILE", NULL, NULL, "A path."}, {0}};
 
 /* "fake": on a network. "fakew": watched, its listing is always complete. "faked": tells versions
- * and metadata. */
+ * and metadata. "fakeb": takes several names at once. */
 static const struct backend_ops fake_ops = {.name = "fake",
 	.summary = "fake",
 	.location = "N",
@@ -307,8 +320,19 @@ static const struct backend_ops faked_ops = {.name = "faked",
 	.describe = fake_describe,
 	.versions = fake_versions};
 
+static const struct backend_ops fakeb_ops = {.name = "fakeb",
+	.summary = "fake",
+	.location = "N",
+	.options = fake_options,
+	.open = fake_open,
+	.list = fake_list,
+	.get = fake_get,
+	.get_batch = fake_get_batch,
+	.close = fake_close};
+
 static inline void fakes_register(void)
 {
+	backend_register(&fakeb_ops);
 	backend_register(&fake_ops);
 	backend_register(&fakew_ops);
 	backend_register(&faked_ops);

@@ -287,14 +287,73 @@ Test(control, interrupt_starts_no_further_fetch)
 	for (int i = 0; i < 40 * 100; i++)
 		buf_printf(&b, "n%d\n", i % 40);
 	core_control_write(core, CONTROL_REFRESH, buf_text(&b), b.len, &x.w.control);
-	fake_wait_held(0, 2); /* a local source has two threads */
+	fake_wait_held(0, 1); /* the other thread of a local source is for readers */
 	cr_assert(core_control_cancel(core, &x.w.control));
 	cr_assert_not(core_control_cancel(core, &x.w.control));
 	fake_release(0);
 	fx_close(core);
 	cr_assert_not(x.done);
-	cr_assert_leq(fakes[0].gets, 64);
+	cr_assert_leq(fakes[0].gets, SFS_BATCH_MAX, "what was in the air");
 	buf_clear(&b);
+}
+
+static void many_names(void)
+{
+	char name[16];
+	for (int i = 0; i < FAKE_MAX; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		fake_set(0, name, "v");
+	}
+}
+
+Test(control, several_names_a_call)
+{
+	many_names();
+	fake_drop(0, "n7");
+	struct core *core = fx_open("[backend x]\ntype = fakeb\nlocation = 0\nat = /\n");
+	cr_assert_eq(fx_control(core, CONTROL_HYDRATE, "*", NULL), 0);
+	cr_assert_eq(fakes[0].batches, (FAKE_MAX + SFS_BATCH_MAX - 1u) / SFS_BATCH_MAX);
+	cr_assert_eq(fakes[0].gets, FAKE_MAX - 1u, "each once");
+	fakes[0].gets = fakes[0].batches = 0;
+	fake_drop(0, "n9");
+	struct sfs_err err;
+	cr_assert_eq(fx_control(core, CONTROL_REFRESH, "n1\nn9\nn2\n", &err), -ENOENT);
+	cr_assert(strstr(err.msg, "line 2"), "%s", err.msg);
+	cr_assert_eq(fakes[0].batches, 1u);
+	cr_assert_eq(fakes[0].gets, 3u);
+	cr_assert(strstr(shown(core, CONTROL_REFRESH), "3/3\nn9: "));
+	fx_close(core);
+}
+
+Test(control, several_names_a_call_without_a_listing)
+{
+	many_names();
+	fakes[0].list_err = EACCES;
+	struct core *core = fx_open("[backend x]\ntype = fakeb\nlocation = 0\nat = /\n");
+	cr_assert_eq(fx_control(core, CONTROL_HYDRATE, "n1\nnone\nn2\nn3\n", NULL), -ENOENT);
+	cr_assert_leq(fakes[0].batches, 2u, "there may be two spellings of a name");
+	assert_read(core, "n3", "v");
+	fakes[0].gets = 0;
+	cr_assert_eq(fx_control(core, CONTROL_HYDRATE, "n1\nn2\nn3\n", NULL), 0);
+	cr_assert_eq(fakes[0].gets, 0u, "all were there");
+	fx_close(core);
+}
+
+Test(control, interrupt_takes_back_what_waits_for_its_batch)
+{
+	struct sfs_err err;
+	many_names();
+	struct core *core = fx_open(CONF_ONE);
+	fakes[0].hold_get = true;
+	struct fx_wait x = {.w.control = {.done = fx_controlled, .deadline = CLOCK_NEVER}};
+	core_control_write(core, CONTROL_HYDRATE, "*", 1, &x.w.control);
+	fake_wait_held(0, 1);
+	cr_assert(core_control_cancel(core, &x.w.control));
+	fake_release(0);
+	cr_assert_eq(fx_control(core, CONTROL_PURGE, "*", &err), 0);
+	fx_close(core);
+	cr_assert_not(x.done);
+	cr_assert_leq(fakes[0].gets, SFS_POOL_THREADS / 2, "half of the threads");
 }
 
 Test(control, deadline_answers_again_and_the_work_goes_on)
