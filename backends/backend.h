@@ -120,10 +120,11 @@ struct backend_ops {
 
 	/* --- optional; NULL means what is said --- */
 
-	/* Several at once for hydration, current versions, at most SFS_BATCH_MAX: ret[i] or
-	 * errs[i].code is set for each i < n; returns non-zero only if none could be tried. If that
-	 * is transient all of them failed; if not (not allowed, not supported here) the core calls
-	 * get for each, now and from then on. Absent: the core calls get for each. */
+	/* Several at once, for hydration and control files, current versions, at most
+	 * SFS_BATCH_MAX: ret[i] or errs[i].code is set for each i < n; returns non-zero only if
+	 * none could be tried. If that is transient all of them failed; if not (not allowed, not
+	 * supported here) the core calls get for each, now and from then on. Absent: the core calls
+	 * get for each. */
 	int (*get_batch)(void *state, const struct call *call, const char *const *names, size_t n,
 		struct payload **ret, struct sfs_err *errs, struct sfs_err *err);
 	/* Versions of a secret. Absent: only the current one is known. */
