@@ -64,6 +64,7 @@ static void instance_free(struct instance *in)
 	if (in->stop_fd >= 0)
 		close(in->stop_fd);
 	conf_clear(&in->conf);
+	pthread_cond_destroy(&in->told);
 	pthread_mutex_destroy(&in->lock);
 	mem_free(in);
 }
@@ -161,6 +162,7 @@ int instance_open(const struct backend_conf *conf, const struct machine *machine
 	if (!in)
 		return err_set(err, ENOMEM, "%s: out of memory", conf->name);
 	pthread_mutex_init(&in->lock, NULL);
+	pthread_cond_init(&in->told, NULL);
 	in->store = store;
 	in->timeout = timeout;
 	in->ev = *ev;
@@ -199,14 +201,41 @@ static int64_t left(int64_t until)
 	return now < until ? until - now : 0;
 }
 
+bool instance_tell_begin(struct instance *in)
+{
+	pthread_mutex_lock(&in->lock);
+	bool ok = !atomic_load(&in->stopping);
+	in->telling += ok;
+	pthread_mutex_unlock(&in->lock);
+	return ok;
+}
+
+void instance_tell_end(struct instance *in)
+{
+	pthread_mutex_lock(&in->lock);
+	if (--in->telling == 0)
+		pthread_cond_broadcast(&in->told);
+	pthread_mutex_unlock(&in->lock);
+}
+
+/* However long it takes: whoever listens is about to go away, and what the listener does ends. */
+static void stop_telling(struct instance *in)
+{
+	pthread_mutex_lock(&in->lock);
+	atomic_store(&in->stopping, true);
+	while (in->telling)
+		pthread_cond_wait(&in->told, &in->lock);
+	pthread_mutex_unlock(&in->lock);
+}
+
 void instance_close(struct instance *in)
 {
-	int64_t until = monotonic() + INSTANCE_CLOSE_WAIT;
 	bool all;
 
 	if (!in)
 		return;
-	atomic_store(&in->stopping, true);
+	stop_telling(in);
+	int64_t until = monotonic() + INSTANCE_CLOSE_WAIT;
 	if (eventfd_write(in->stop_fd, 1) < 0)
 		log_error("%s: cannot stop the watch: %s", in->conf.name, strerror(errno));
 	source_detach(in->source);

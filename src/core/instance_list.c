@@ -263,12 +263,13 @@ static void announce(struct list_job *j, struct listing *l, const struct sfs_err
 {
 	struct instance *in = j->in;
 
-	if (j->kind != KIND_LIST || j->arg || atomic_load(&in->stopping))
+	if (j->kind != KIND_LIST || j->arg || !instance_tell_begin(in))
 		return;
 	if (l)
 		set_last(in, l);
 	if (in->ev.listed)
 		in->ev.listed(in->ev.arg, in, l, err);
+	instance_tell_end(in);
 }
 
 static void prefix(const struct list_job *j, struct sfs_err *err)

@@ -45,12 +45,17 @@ struct instance {
 	struct list_job *jobs; /* queued or running */
 	struct list_job *full; /* the listing without filter that can be joined */
 	struct listing *last;  /* newest full listing, a reference */
+	unsigned telling;      /* threads inside `ev`: our own work, which closing waits for */
+	pthread_cond_t told;   /* none of them is left */
 	size_t logged_skipped; /* of the listing last complained about */
 	bool logged_truncated;
 };
 
 /* instance.c */
 void instance_set_limits(struct instance *in); /* what hydration may take of it at once */
+/* Around a call of `ev`: false once the instance is being closed, and then it is not called. */
+bool instance_tell_begin(struct instance *in);
+void instance_tell_end(struct instance *in);
 
 /* instance_get.c */
 extern const struct source_ops instance_source_ops;

@@ -16,7 +16,7 @@ void watch_changed(struct watch_sink *sink, const char *name)
 {
 	struct instance *in = sink->in;
 
-	if (atomic_load(&in->stopping))
+	if (!instance_tell_begin(in))
 		return;
 	if (name && !answer_name(name))
 		name = NULL; /* something changed that has no usable name: look at everything */
@@ -24,6 +24,7 @@ void watch_changed(struct watch_sink *sink, const char *name)
 		atomic_store(&sink->reported, true);
 	if (in->ev.changed)
 		in->ev.changed(in->ev.arg, in, name);
+	instance_tell_end(in);
 }
 
 static void report(struct instance *in, int r, struct sfs_err *err)
