@@ -299,8 +299,8 @@ static int distribute(const struct opt_values *all, const struct opt_table *cons
 		const char *text = opt_type_bare(v->row->type) && !*v->text ? NULL : v->text;
 		for (size_t t = 0; t < n && r == 0; t++)
 			if (table_has(tables[t], v->row) && v->row->type != OPT_IGNORED)
-				r = opt_set(
-					sets[t], &tables[t], 1, opt_value_name(v), text, v->origin, err);
+				r = opt_set(sets[t], &tables[t], 1, opt_value_name(v), text,
+					v->origin, err);
 	}
 	return r;
 }

@@ -8,7 +8,7 @@
 #define CONFIG_ORIGIN_OPTION "-o" /* origin of what the command line says */
 
 #define NEEDS_MAX	4096 /* paths, or patterns of variables; bounds the holder's command line */
-#define NEEDS_VARIABLES 256   /* variables that one back end looks at before the mount */
+#define NEEDS_VARIABLES 256  /* variables that one back end looks at before the mount */
 
 /* A growing list of strings, each once; ended by NULL. */
 struct config_list {

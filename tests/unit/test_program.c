@@ -82,6 +82,7 @@ Test(program, nothing_is_inherited)
 {
 	_cleanup_(run_clear) struct run r;
 	_cleanup_close_ int open_fd = open("/dev/null", O_RDONLY); /* without CLOEXEC, as a leak */
+	cr_assert_gt(open_fd, 2);
 	setenv("LEAK", "1", 1);
 	signal(SIGTERM, SIG_IGN);
 	run(&r,
