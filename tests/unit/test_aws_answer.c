@@ -3,29 +3,13 @@
 #include "backends/aws_answer.h"
 
 #include "base/limits.h"
+#include "json_fixture.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static struct json *doc;
-
-static const struct json_node *parse(const char *text)
-{
-	struct sfs_err err = {0};
-	json_free(doc);
-	doc = NULL;
-	cr_assert_eq(json_parse(text, strlen(text), JSON_STRICT, &doc, &err), 0, "%s", err.msg);
-	return json_root(doc);
-}
-
-static void finish(void)
-{
-	json_free(doc);
-	doc = NULL;
-}
-
-TestSuite(aws_answer, .fini = finish);
+TestSuite(aws_answer, .fini = doc_end);
 
 Test(aws_answer, absent_and_null_are_the_same)
 {

@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parameter Store: names, versions, values as the service sends them. */
 #include "backend_kit.h"
+#include "json_fixture.h"
 
 #include "backends/aws_ssm.h"
 
-static struct json *doc;
-
-static const struct json_node *parse(const char *text)
-{
-	struct sfs_err err = {0};
-	json_free(doc);
-	doc = NULL;
-	cr_assert_eq(json_parse(text, strlen(text), JSON_STRICT, &doc, &err), 0, "%s", err.msg);
-	return json_root(doc);
-}
-
 static void finish(void)
 {
-	json_free(doc);
-	doc = NULL;
+	doc_end();
 	cr_expect_eq(kit_blocks(), 0, "secret memory is left");
 }
 
