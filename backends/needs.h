@@ -26,9 +26,11 @@ int needs_env(struct needs *n, const char *pattern); /* as env_matches() */
 int needs_file(struct needs *n, const char *path);   /* absolute; with its directory, so that it may
 							be   replaced by rename */
 int needs_dir(struct needs *n, const char *path);    /* absolute; all below it */
-/* A command line, to be run later with runner_run() by exactly this text: without a shell, split
- * like a shell splits words (quotes, backslash), as `user=`, with a clean environment and what
- * env.NAME= options add. EINVAL: unbalanced quotes, empty. */
+/* A command line, to be run later with runner.run by exactly this text: without a shell, split like
+ * a shell splits words (quotes, backslash), as `user=`, with a clean environment and what env.NAME=
+ * options add. Behind the line variables may follow that the source gives its program by itself, a
+ * newline and NAME=VALUE each, nothing secret; an option for the same NAME wins. EINVAL: unbalanced
+ * quotes, empty, a control character. */
 int needs_command(struct needs *n, const char *line);
 
 /* Runs one of the commands fixed at mount. */

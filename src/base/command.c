@@ -73,7 +73,7 @@ static int add_var(struct command *c, const char **text)
 		return -ENOMEM;
 	size_t len = strspn(line, LETTERS);
 	if (!len || (line[len] != '=' && line[len] != '@') || !printable(line) ||
-		c->nvars == SFS_VARIABLES_MAX)
+		c->nvars == SFS_VARIABLES_MAX + SFS_VARIABLES_OWN)
 		return -EINVAL;
 	struct command_var v = {.name = mem_strndup(line, len),
 		.value = mem_strdup(line + len + 1),

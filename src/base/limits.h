@@ -26,10 +26,12 @@
 #define SFS_REF_MAX	    65536 /* a credential or token; those of clouds have some 10 KiB */
 #define SFS_COMMANDS_MAX    64	/* programs for credentials fixed at mount; bounds arguments too */
 #define SFS_RUNS_MAX	    16	/* of them running at once: a start of many threads, no flood */
-#define SFS_RUN_SECONDS	    60	/* the longest one may take, whatever the timeout of the mount */
+#define SFS_RUN_SECONDS	    120 /* the longest one may take, whatever the timeout of the mount: what
+				   Google lets a program ask for that gives a token */
 #define SFS_RUN_STDERR	    512 /* of what a program says on standard error, in a sentence */
 #define SFS_DESCRIPTORS	    65536 /* of the worker: many sources with many connections */
 #define SFS_VARIABLES_MAX   64	  /* env.NAME= options of one source */
+#define SFS_VARIABLES_OWN   8	  /* variables that it gives a program by itself; Google has 6 */
 #define SFS_CONTROL_WRITE_MAX \
 	(1024 * 1024) /* one write to a control file (FUSE max_write is at most this) */
 #define SFS_CONTROL_LINE_MAX 16384 /* a path with every byte as %XX, and a number */

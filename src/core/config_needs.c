@@ -26,15 +26,51 @@ const char *config_home(const struct backend_conf *b, const struct machine *m)
 	return v ? v->text : m->home;
 }
 
-int config_command(const struct backend_conf *b, const struct machine *m, const char *line,
-	struct buf *out, struct sfs_err *err)
+static bool is_option(const struct backend_conf *b, const char *variable)
 {
-	int r = command_begin(out, line, config_home(b, m));
+	for (size_t i = 0; i < b->own.n; i++) {
+		const char *name = opt_variable(&b->own.v[i]);
+		if (name && strcmp(name, variable) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int add_options(const struct backend_conf *b, struct buf *out)
+{
+	int r = 0;
 	for (size_t i = 0; r == 0 && i < b->own.n; i++) {
 		const struct opt_value *v = &b->own.v[i];
 		const char *variable = opt_variable(v);
 		if (variable)
 			r = command_add(out, variable, v->text, opt_reference(v) != NULL);
+	}
+	return r;
+}
+
+/* One "NAME=VALUE" that the source gives by itself. */
+static int add_own(const struct backend_conf *b, const char *text, size_t len, struct buf *out)
+{
+	_cleanup_free_ char *name = mem_strndup(text, len);
+	char *value = name ? strchr(name, '=') : NULL;
+	if (!value)
+		return name ? -EINVAL : -ENOMEM;
+	*value++ = '\0';
+	return is_option(b, name) ? 0 : command_add(out, name, value, false);
+}
+
+/* `line` and the variables behind it as needs_command() takes them. */
+int config_command(const struct backend_conf *b, const struct machine *m, const char *line,
+	struct buf *out, struct sfs_err *err)
+{
+	const char *rest = line + strcspn(line, "\n");
+	_cleanup_free_ char *first = mem_strndup(line, (size_t)(rest - line));
+	int r = first ? command_begin(out, first, config_home(b, m)) : -ENOMEM;
+	if (r == 0)
+		r = add_options(b, out);
+	for (size_t len; r == 0 && *rest; rest += 1 + len) {
+		len = strcspn(rest + 1, "\n");
+		r = add_own(b, rest + 1, len, out);
 	}
 	return r < 0 ? err_errno(err, -r, "the command of a source") : 0;
 }
@@ -101,10 +137,13 @@ int needs_dir(struct needs *n, const char *path)
 int needs_command(struct needs *n, const char *line)
 {
 	_cleanup_(buf_clear) struct buf text = BUF_INIT(SFS_OPTION_MAX);
-	int r = command_check_line(line);
-	if (r < 0)
-		return r;
-	r = config_command(n->conf, n->machine, line, &text, NULL);
+	_cleanup_(command_clear) struct command whole = {0};
+	_cleanup_free_ char *first = mem_strndup(line, strcspn(line, "\n"));
+	int r = first ? command_check_line(first) : -ENOMEM;
+	if (r == 0)
+		r = config_command(n->conf, n->machine, line, &text, NULL);
+	if (r == 0)
+		r = command_parse(buf_text(&text), &whole); /* as the runner will */
 	if (r == 0)
 		r = add(n->commands, mem_strdup(buf_text(&text)));
 	return r < 0 ? r : n->commands->n > SFS_COMMANDS_MAX ? -E2BIG : 0;

@@ -30,7 +30,8 @@ int config_check_fixed(const struct config *c, const struct machine *m, struct s
 
 /* The home directory for that source: home=, else that of `m`; may be NULL. */
 const char *config_home(const struct backend_conf *b, const struct machine *m);
-/* Appends the text of the command that `line` is for that source. Errors: ENOMEM, EINVAL. */
+/* Appends the text of the command that `line` (as needs_command() takes it) is for that source.
+ * Errors: ENOMEM, EINVAL. */
 int config_command(const struct backend_conf *b, const struct machine *m, const char *line,
 	struct buf *out, struct sfs_err *err);
 

@@ -35,7 +35,7 @@ static int fake_needs(
 	if (r == 0 && plan.env)
 		r = needs_env(n, plan.env);
 	for (int i = 0; r == 0 && plan.command && i <= plan.times; i++) {
-		char line[64];
+		char line[160];
 		snprintf(line, sizeof(line), i ? "%s %d" : "%s", plan.command, i);
 		r = needs_command(n, line);
 	}
@@ -115,6 +115,26 @@ Test(config_needs, what_a_back_end_tells_joins_what_options_name)
 	cr_assert_str_eq(n.commands[0], "/opt/creds 'a b'\n/home/caller\nAPI_KEY@fd:5\n"
 					"OTHER_KEY@file:/etc/hostname\nPLAIN=x");
 	cr_assert_null(n.commands[1]);
+}
+
+Test(config_needs, variables_that_a_source_gives_its_program_by_itself)
+{
+	_cleanup_(config_needs_clear) struct config_needs n = {0};
+	load("env.MINE=option,env.API_KEY=fd:5");
+	plan.command = "/opt/creds x\nAUDIENCE=//iam=1\nMINE=source\nINTERACTIVE=0";
+	cr_assert_eq(config_needs(conf, &machine, &n, NULL), 0);
+	cr_assert_str_eq(n.commands[0], "/opt/creds x\n/home/caller\nMINE=option\nAPI_KEY@fd:5\n"
+					"AUDIENCE=//iam=1\nINTERACTIVE=0");
+	plan.command = "/opt/creds x\nAUDIENCE";
+	fails(EINVAL, "what it needs");
+	plan.command = "/opt/creds x\n=v";
+	fails(EINVAL, "what it needs");
+	plan.command = "/opt/creds x\nA=\001";
+	fails(EINVAL, "what it needs");
+	plan.command = "/opt/creds x\n";
+	fails(EINVAL, "what it needs");
+	plan.command = "\nA=b";
+	fails(EINVAL, "what it needs");
 }
 
 Test(config_needs, of_the_root_directory_only_what_was_named)
