@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A program that a source starts to get credentials: its command line, the home directory it gets
- * and the variables of env.NAME= options and of the source. As one text it travels in the arguments of the processes
- * of a mount, and is how a worker finds the number of the command among those fixed at mount: what
- * is not that very text is another command. Values that are secret are not in it, only references
- * (base/ref.h) to them.
+ * and the variables of env.NAME= options and of the source. As one text it travels in the arguments
+ * of the processes of a mount, and is how a worker finds the number of the command among those
+ * fixed at mount: what is not that very text is another command. Values that are secret are not in
+ * it, only references (base/ref.h) to them.
  */
 #ifndef SFS_BASE_COMMAND_H
 #define SFS_BASE_COMMAND_H

@@ -26,8 +26,7 @@
 #define SFS_REF_MAX	    65536 /* a credential or token; those of clouds have some 10 KiB */
 #define SFS_COMMANDS_MAX    64	/* programs for credentials fixed at mount; bounds arguments too */
 #define SFS_RUNS_MAX	    16	/* of them running at once: a start of many threads, no flood */
-#define SFS_RUN_SECONDS	    120 /* the longest one may take, whatever the timeout of the mount: what
-				   Google lets a program ask for that gives a token */
+#define SFS_RUN_SECONDS	    120 /* the longest one may take; Google lets programs ask for that */
 #define SFS_RUN_STDERR	    512 /* of what a program says on standard error, in a sentence */
 #define SFS_DESCRIPTORS	    65536 /* of the worker: many sources with many connections */
 #define SFS_VARIABLES_MAX   64	  /* env.NAME= options of one source */
