@@ -100,7 +100,7 @@ static int list_body(
 
 struct listing_run {
 	struct list_sink *sink;
-	struct aws_seen seen;
+	struct seen seen;
 	struct aws_line line;
 	size_t unusable; /* entries without a name; the core counts what it cannot use, not these */
 };
@@ -114,7 +114,7 @@ static int take_line(struct listing_run *run, struct json *doc, const struct jso
 		return 0;
 	}
 	if (!rc)
-		rc = aws_seen_add(&run->seen, l->name.data);
+		rc = seen_add(&run->seen, l->name.data);
 	if (rc <= 0)
 		return rc;
 	const struct list_item item = {.name = l->name.data,
@@ -126,7 +126,7 @@ static int take_line(struct listing_run *run, struct json *doc, const struct jso
 
 static int take_page(struct listing_run *run, struct aws_answer *a, struct sfs_err *err)
 {
-	const struct json_node *n = aws_array(a->json, a->root, "SecretList");
+	const struct json_node *n = member_array(a->json, a->root, "SecretList");
 	if (!n)
 		return err_set(err, EBADMSG, "the answer of Secrets Manager holds no SecretList");
 	int rc = 0;
@@ -178,7 +178,7 @@ static int list(void *state, const struct call *call, const char *filter, struct
 			run.unusable);
 		list_problem(sink, &why);
 	}
-	aws_seen_clear(&run.seen);
+	seen_clear(&run.seen);
 	buf_clear(&run.line.name);
 	buf_clear(&run.line.meta);
 	buf_clear(&run.line.version);

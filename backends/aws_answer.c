@@ -1,59 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/aws_answer.h"
 
-#include "backends/aws_time.h"
-#include "base/alloc.h"
+#include "backends/members.h"
+#include "backends/times.h"
 #include "base/cleanup.h"
 #include <errno.h>
 #include <string.h>
 
-const struct json_node *aws_member(struct json *doc, const struct json_node *obj, const char *key)
-{
-	const struct json_node *n = obj ? json_member(doc, obj, key, strlen(key)) : NULL;
-	return n && json_kind(n) != JSON_NULL ? n : NULL;
-}
-
-const struct json_node *aws_array(struct json *doc, const struct json_node *obj, const char *key)
-{
-	const struct json_node *n = aws_member(doc, obj, key);
-	return n && json_kind(n) == JSON_ARRAY ? n : NULL;
-}
-
-int aws_string_of(struct json *doc, const struct json_node *n, struct buf *out)
-{
-	size_t from = out->len;
-	if (json_kind(n) != JSON_STRING)
-		return -EBADMSG;
-	int rc = json_string(doc, n, out);
-	if (rc == 0 && out->len > from && memchr(out->data + from, 0, out->len - from))
-		rc = -EBADMSG;
-	if (rc && out->len > from) {
-		out->len = from;
-		out->data[from] = '\0';
-	}
-	return rc;
-}
-
-int aws_string(struct json *doc, const struct json_node *obj, const char *key, struct buf *out)
-{
-	const struct json_node *n = aws_member(doc, obj, key);
-	return n ? aws_string_of(doc, n, out) : -ENODATA;
-}
-
-bool aws_string_is(struct json *doc, const struct json_node *obj, const char *key, const char *s)
-{
-	_cleanup_(buf_clear) struct buf text = BUF_INIT(4 * AWS_TOKEN_MAX);
-	return aws_string(doc, obj, key, &text) == 0 && !strcmp(buf_text(&text), s);
-}
-
 int64_t aws_when(struct json *doc, const struct json_node *obj, const char *key)
 {
-	const struct json_node *n = aws_member(doc, obj, key);
+	const struct json_node *n = member(doc, obj, key);
 	_cleanup_(buf_clear) struct buf text = BUF_INIT(64);
 	int64_t ns;
 	if (!n || json_kind(n) != JSON_NUMBER || json_compact(doc, n, &text) != 0)
 		return 0;
-	return aws_time_epoch(text.data, text.len, &ns) == 0 && ns > 0 ? ns : 0;
+	return times_epoch(text.data, text.len, &ns) == 0 && ns > 0 ? ns : 0;
 }
 
 static bool listed(const char *const *names, const char *name)
@@ -122,60 +83,6 @@ int aws_body_end(struct buf *body)
 	return buf_char(body, '}');
 }
 
-/* --- names of one listing --- */
-
-#define SEEN_SLOTS 256 /* at first; a power of two */
-
-/* FNV-1a, 64 bits. A provider that makes two names collide hides one of its own. Never 0, which
- * marks a free slot. */
-static uint64_t hash_of(const char *s)
-{
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-	for (; *s; s++)
-		h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
-	return h ? h : 1;
-}
-
-static bool put(uint64_t *v, size_t slots, uint64_t h)
-{
-	size_t i = (size_t)(h ^ h >> 32) & (slots - 1);
-	while (v[i] && v[i] != h)
-		i = (i + 1) & (slots - 1);
-	bool fresh = !v[i];
-	v[i] = h;
-	return fresh;
-}
-
-static int grow(struct aws_seen *s)
-{
-	size_t slots = s->slots ? 2 * s->slots : SEEN_SLOTS;
-	uint64_t *v = mem_calloc(slots, sizeof(*v));
-	if (!v)
-		return -ENOMEM;
-	for (size_t i = 0; i < s->slots; i++)
-		if (s->v[i])
-			put(v, slots, s->v[i]);
-	mem_free(s->v);
-	s->v = v;
-	s->slots = slots;
-	return 0;
-}
-
-int aws_seen_add(struct aws_seen *s, const char *name)
-{
-	if (2 * s->n >= s->slots && grow(s) < 0)
-		return -ENOMEM;
-	bool fresh = put(s->v, s->slots, hash_of(name));
-	s->n += fresh;
-	return fresh;
-}
-
-void aws_seen_clear(struct aws_seen *s)
-{
-	mem_free(s->v);
-	*s = (struct aws_seen){0};
-}
-
 /* --- pages --- */
 
 /* A circle of any length is found: the mark stands still while twice as many pages go by as
@@ -196,7 +103,7 @@ int aws_pages_next(
 	struct aws_pages *p, struct json *doc, const struct json_node *root, struct sfs_err *err)
 {
 	buf_reset(&p->token);
-	int rc = aws_string(doc, root, "NextToken", &p->token);
+	int rc = member_string(doc, root, "NextToken", &p->token);
 	if (rc == -ENODATA || (rc == 0 && !p->token.len))
 		return 0;
 	if (rc == -ENOMEM)
@@ -239,7 +146,7 @@ int aws_line(struct json *doc, const struct json_node *entry, const char *when,
 	buf_reset(&ret->name);
 	buf_reset(&ret->meta);
 	buf_reset(&ret->version);
-	int rc = json_kind(entry) == JSON_OBJECT ? aws_string(doc, entry, "Name", &ret->name)
+	int rc = json_kind(entry) == JSON_OBJECT ? member_string(doc, entry, "Name", &ret->name)
 						 : -EBADMSG;
 	if (rc || !ret->name.len)
 		return rc == -ENOMEM ? rc : -EBADMSG;

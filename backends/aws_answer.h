@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the answers of Secrets Manager and Parameter Store have in common: members that may be
- * absent or null, times, lists with tokens. Pure functions over a document of net/json.h.
+ * What the answers of Secrets Manager and Parameter Store have in common: times, facts, lists with
+ * tokens. Pure functions over a document of net/json.h.
  */
 #ifndef SFS_BACKENDS_AWS_ANSWER_H
 #define SFS_BACKENDS_AWS_ANSWER_H
 
+#include "backends/members.h"
+#include "backends/seen.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "net/json.h"
@@ -17,17 +19,6 @@
 #define AWS_PAGES_MAX \
 	20000 /* of one listing: 500,000 secrets at 100 a page, and as many empty ones */
 
-/* The member, or NULL where it is absent, null, or `obj` is NULL or no object. */
-const struct json_node *aws_member(struct json *doc, const struct json_node *obj, const char *key);
-/* The member if it is an array; NULL also for another kind. */
-const struct json_node *aws_array(struct json *doc, const struct json_node *obj, const char *key);
-/* Appends the member, a string without U+0000. -ENODATA: not set; -EBADMSG: something else;
- * -ENOMEM, -EFBIG. Nothing is appended on failure. */
-int aws_string(struct json *doc, const struct json_node *obj, const char *key, struct buf *out);
-/* The same of the string `n` itself. */
-int aws_string_of(struct json *doc, const struct json_node *n, struct buf *out);
-/* The member is that string. */
-bool aws_string_is(struct json *doc, const struct json_node *obj, const char *key, const char *s);
 /* Wall time ns of a member of epoch seconds; 0 where it is absent or no usable time. */
 int64_t aws_when(struct json *doc, const struct json_node *obj, const char *key);
 
@@ -46,14 +37,6 @@ int aws_body_begin(struct buf *body);
 int aws_body_end(struct buf *body);
 
 /* ---- listings of many pages ---- */
-
-struct aws_seen { /* hashes of the names of one listing; zero-initialise */
-	uint64_t *v;
-	size_t n, slots;
-};
-/* 1: it is new, 0: it was there, -ENOMEM. */
-int aws_seen_add(struct aws_seen *s, const char *name);
-void aws_seen_clear(struct aws_seen *s);
 
 struct aws_pages {
 	struct buf token; /* of the page to ask for; empty = the first */

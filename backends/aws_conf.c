@@ -33,24 +33,11 @@ static void loader_clear(struct loader *l)
 	aws_files_free(l->files);
 }
 
-static int from_option(struct loader *l, const char *name, char **ret, struct sfs_err *err)
-{
-	const struct opt_value *v = opt_find(l->opts, name);
-	if (!v || !*v->text)
-		return 0;
-	if (aws_has_control(v->text, strlen(v->text)))
-		return err_set(err, EINVAL,
-			"option %s (%s): a line break or another control character in it", name,
-			v->origin);
-	*ret = mem_strdup(v->text);
-	return *ret ? 0 : no_memory(err);
-}
-
 static int from_profile(struct loader *l, const char *key, char **ret, struct sfs_err *err)
 {
 	bool failed = false;
 	*ret = aws_value_text(aws_files_value(l->files, l->c->profile, key), &failed);
-	if (*ret && aws_has_control(*ret, strlen(*ret)))
+	if (*ret && setting_has_control(*ret, strlen(*ret)))
 		return err_set(
 			err, EINVAL, "profile %s: a control character in %s", l->c->profile, key);
 	return failed ? no_memory(err) : 0;
@@ -65,14 +52,14 @@ struct setting {
 static int pick(struct loader *l, const struct setting *s, char **ret, const char **ret_from,
 	struct sfs_err *err)
 {
-	int r = s->option ? from_option(l, s->option, ret, err) : 0;
+	int r = s->option ? setting_option(l->opts, s->option, ret, err) : 0;
 	*ret_from = s->option;
 	if (r == 0 && !*ret && s->variable) {
-		r = aws_env_text(l->env, s->variable, ret, err);
+		r = setting_env(l->env, s->variable, ret, err);
 		*ret_from = s->variable;
 	}
 	if (r == 0 && !*ret && s->legacy) {
-		r = aws_env_text(l->env, s->legacy, ret, err);
+		r = setting_env(l->env, s->legacy, ret, err);
 		*ret_from = s->legacy;
 	}
 	if (r == 0 && !*ret && s->key) {
@@ -95,7 +82,7 @@ static int pick_flag(struct loader *l, const struct setting *s, bool *ret, struc
 	int r = pick(l, &rest, &text, &from, err);
 	if (r < 0 || !text)
 		return r;
-	return aws_flag(from == s->variable ? s->variable : s->key, text, ret, err);
+	return setting_flag(from == s->variable ? s->variable : s->key, text, ret, err);
 }
 
 static int pick_number(
@@ -185,7 +172,7 @@ static int configured_endpoint(struct loader *l, enum aws_service s, char **ret,
 	const struct setting key = {.key = "endpoint_url"};
 	snprintf(name, sizeof(name), "AWS_ENDPOINT_URL_%s", aws_service_env(s));
 	*ret_from = "AWS_ENDPOINT_URL of the service";
-	int r = aws_env_text(l->env, name, ret, err);
+	int r = setting_env(l->env, name, ret, err);
 	if (r == 0 && !*ret)
 		r = pick(l, &variable, ret, ret_from, err);
 	if (r == 0 && !*ret) {
@@ -204,7 +191,7 @@ static int load_endpoint(
 {
 	const char *from = option;
 	char **url = &l->c->endpoint[s];
-	int r = option ? from_option(l, option, url, err) : 0;
+	int r = option ? setting_option(l->opts, option, url, err) : 0;
 	if (r == 0 && !*url && !ignore)
 		r = configured_endpoint(l, s, url, &from, err);
 	return r < 0 || !*url ? r : check_url(l, from, *url, err);
@@ -276,7 +263,7 @@ static int load_imds(struct loader *l, struct sfs_err *err)
 	static const struct setting tries = {.variable = "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
 		.key = "metadata_service_num_attempts"};
 	uint64_t seconds = 1, attempts = 1;
-	int r = aws_env_flag(l->env, "AWS_EC2_METADATA_DISABLED", &l->c->imds_disabled, err);
+	int r = setting_env_flag(l->env, "AWS_EC2_METADATA_DISABLED", &l->c->imds_disabled, err);
 	if (r == 0)
 		r = load_imds_endpoint(l, err);
 	if (r == 0)
@@ -299,7 +286,7 @@ static int load_rest(struct loader *l, struct sfs_err *err)
 	uint64_t attempts = 0;
 	int r = pick(l, &ca, &bundle, &from, err);
 	if (r == 0 && bundle)
-		r = aws_conf_path(l->env, from, bundle, &l->c->cacert, err);
+		r = setting_path(l->env, from, bundle, &l->c->cacert, err);
 	if (r == 0)
 		r = pick_number(l, &tries, 100, &attempts, err);
 	if (r == 0)

@@ -10,6 +10,7 @@
 #include "backends/aws_profile.h"
 #include "backends/backend.h"
 #include "backends/credfile.h"
+#include "backends/settings.h"
 #include "base/err.h"
 #include "base/opt.h"
 #include <stdbool.h>
@@ -130,22 +131,6 @@ int aws_conf_files(const struct backend_env *env, const struct aws_conf *c, stru
 /* Where one of them is: as `variable` says, else ~/.aws/BASE. */
 int aws_conf_file_path(const struct backend_env *env, const char *variable, const char *base,
 	struct aws_conf_file *ret, struct sfs_err *err);
-/* A path of a setting: "~/" and "$HOME/" stand for the home directory. mem_free(). EINVAL: not
- * absolute, or no home directory is known; ENOMEM. `what` names the setting. */
-int aws_conf_path(const struct backend_env *env, const char *what, const char *text,
-	char **ret_path, struct sfs_err *err);
-
-/* A variable as text in ordinary memory (mem_free), for what is no secret; empty counts as not set.
- * 0 with NULL if it is not set; ENOMEM, EINVAL for a control character (R40). */
-int aws_env_text(
-	const struct backend_env *env, const char *name, char **ret_text, struct sfs_err *err);
-/* Control characters must not get into a URL, a header, a path (R40). */
-bool aws_has_control(const char *s, size_t len);
-/* "true" and "false" in any case, else EINVAL: `what` must be one of them. */
-int aws_flag(const char *what, const char *text, bool *ret, struct sfs_err *err);
-/* "true" and "false" in any case; anything else is an error that names the variable. `*ret` is
- * untouched when it is not set. */
-int aws_env_flag(const struct backend_env *env, const char *name, bool *ret, struct sfs_err *err);
 
 /* A copy of a value of a file that is no secret (mem_free); NULL with *ret_failed set on no memory,
  * plain NULL if `v` is. */

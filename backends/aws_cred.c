@@ -47,7 +47,8 @@ static int run_row(struct aws_cred *a, find_fn find, const struct call *call, st
 
 static int row_options(void *state, const struct call *call, struct cred **ret, struct sfs_err *err)
 {
-	aws_watch_reset(state); /* the first row: a run begins */
+	struct aws_cred *a = state;
+	credwatch_reset(&a->watch); /* the first row: a run begins */
 	return run_row(state, aws_find_options, call, ret, err);
 }
 
@@ -168,13 +169,19 @@ static char *session_name(void)
 	return mem_strdup(name);
 }
 
+static bool changed(void *state)
+{
+	struct aws_cred *a = state;
+	return credwatch_changed(&a->watch, a->env->paths);
+}
+
 static int start(struct aws_cred *a, const struct opt_values *opts, struct sfs_err *err)
 {
 	struct cred_conf conf = {.rows = rows,
 		.state = a,
 		.renew_ahead = RENEW_AHEAD,
 		.block_ahead = BLOCK_AHEAD,
-		.changed = aws_watch_changed};
+		.changed = changed};
 	a->session = session_name();
 	a->name = mem_asprintf("aws/%s", a->env->instance);
 	if (!a->session || !a->name)
@@ -194,6 +201,7 @@ int aws_cred_new(const struct backend_env *env, const struct aws_conf *conf,
 	a->env = env;
 	a->conf = conf;
 	a->http = http;
+	credwatch_init(&a->watch);
 	pthread_mutex_init(&a->lock, NULL);
 	int r = start(a, opts, err);
 	if (r < 0)
@@ -208,7 +216,7 @@ void aws_cred_free(struct aws_cred *a)
 	if (!a)
 		return;
 	cred_chain_free(a->chain);
-	aws_watch_reset(a);
+	credwatch_clear(&a->watch);
 	aws_sso_token_clear(&a->sso);
 	secret_unref(a->sso_was);
 	for (size_t i = 0; i < CRED_FIELDS; i++)

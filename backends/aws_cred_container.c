@@ -49,9 +49,9 @@ static int check_full(const char *url, struct sfs_err *err)
 static int container_url(struct aws_cred *a, char **ret, struct sfs_err *err)
 {
 	_cleanup_free_ char *relative = NULL, *full = NULL;
-	int r = aws_env_text(a->env, VAR_RELATIVE, &relative, err);
+	int r = setting_env(a->env, VAR_RELATIVE, &relative, err);
 	if (r == 0 && !relative)
-		r = aws_env_text(a->env, VAR_FULL, &full, err);
+		r = setting_env(a->env, VAR_FULL, &full, err);
 	if (r < 0)
 		return r;
 	if (!relative && !full)
@@ -90,14 +90,14 @@ static int token_of_file(
 {
 	_cleanup_free_ char *path = NULL;
 	struct credfile_stamp stamp = {0};
-	int r = aws_conf_path(a->env, VAR_TOKENFILE, text, &path, err);
+	int r = setting_path(a->env, VAR_TOKENFILE, text, &path, err);
 	if (r < 0)
 		return r;
 	r = credfile_read(a->env->paths, path, 0, token, &stamp, err);
 	if (r == 0)
 		r = check_token(token, path, err);
 	if (r < 0)
-		aws_watch(a, path, &stamp);
+		credwatch_add(&a->watch, path, &stamp);
 	return r;
 }
 
@@ -105,7 +105,7 @@ static int token_of_file(
 static int read_token(struct aws_cred *a, struct buf *token, bool *ret_there, struct sfs_err *err)
 {
 	_cleanup_free_ char *file = NULL;
-	int r = aws_env_text(a->env, VAR_TOKENFILE, &file, err);
+	int r = setting_env(a->env, VAR_TOKENFILE, &file, err);
 	if (r < 0)
 		return r;
 	*ret_there = true;
@@ -142,15 +142,15 @@ int aws_find_container(
 		r = read_token(a, &token, &authorized, err);
 	if (r < 0)
 		return r;
-	struct aws_ask ask = {.method = "GET",
+	struct ask ask = {.method = "GET",
 		.url = url,
 		.flags = HTTP_DIRECT | HTTP_NO_BREAKER,
 		.attempts = ASK_ATTEMPTS,
 		.timeout = ASK_TIMEOUT};
-	aws_ask_header(&ask, "Accept", "application/json");
+	ask_header(&ask, "Accept", "application/json");
 	if (authorized)
-		aws_ask_secret(&ask, "Authorization", &token);
-	r = aws_ask(a, call, &ask, &reply, err);
+		ask_secret(&ask, "Authorization", &token);
+	r = ask_do(a->http, call, &ask, &reply, err);
 	if (r < 0)
 		return err_prefix(err, "the container's credential service");
 	if (reply.status != 200)

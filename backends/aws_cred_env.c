@@ -2,7 +2,7 @@
 /* Rows that need no file of settings: options, environment, web identity of the environment. */
 #include "backends/aws_cred_impl.h"
 
-#include "backends/aws_time.h"
+#include "backends/times.h"
 #include "base/cleanup.h"
 #include "base/ref.h"
 #include <errno.h>
@@ -18,7 +18,7 @@ static int read_option(
 	if (strncmp(a->ref[i], "file:", 5) == 0) {
 		struct credfile_stamp never = {0};
 		credfile_look(a->env->paths, a->ref[i] + 5, &never);
-		aws_watch(a, a->ref[i] + 5, &never);
+		credwatch_add(&a->watch, a->ref[i] + 5, &never);
 	}
 	int r = ref_read(a->env->paths, a->env->env, a->ref[i], AWS_KEY_MAX, &ret->field[i], err);
 	if (r == 0)
@@ -57,10 +57,10 @@ static int check_pair(const struct aws_found *f, struct sfs_err *err)
 static int env_expiry(const struct backend_env *env, int64_t *ret, struct sfs_err *err)
 {
 	_cleanup_free_ char *text = NULL;
-	int r = aws_env_text(env, "AWS_CREDENTIAL_EXPIRATION", &text, err);
+	int r = setting_env(env, "AWS_CREDENTIAL_EXPIRATION", &text, err);
 	if (r < 0 || !text)
 		return r;
-	if (aws_time_parse(text, strlen(text), ret) < 0)
+	if (times_parse(text, strlen(text), ret) < 0)
 		return err_set(err, EINVAL,
 			"environment variable AWS_CREDENTIAL_EXPIRATION is no time in the form "
 			"2030-01-31T23:59:59Z");
@@ -91,19 +91,19 @@ int aws_find_web_identity(
 	struct aws_cred *a, const struct call *call, struct aws_found *ret, struct sfs_err *err)
 {
 	_cleanup_free_ char *file = NULL, *path = NULL, *arn = NULL, *session = NULL;
-	int r = aws_env_text(a->env, "AWS_WEB_IDENTITY_TOKEN_FILE", &file, err);
+	int r = setting_env(a->env, "AWS_WEB_IDENTITY_TOKEN_FILE", &file, err);
 	if (r == 0 && !file)
 		return err_set(err, ENODATA, "AWS_WEB_IDENTITY_TOKEN_FILE is not set");
 	if (r == 0)
-		r = aws_conf_path(a->env, "AWS_WEB_IDENTITY_TOKEN_FILE", file, &path, err);
+		r = setting_path(a->env, "AWS_WEB_IDENTITY_TOKEN_FILE", file, &path, err);
 	if (r == 0)
-		r = aws_env_text(a->env, "AWS_ROLE_ARN", &arn, err);
+		r = setting_env(a->env, "AWS_ROLE_ARN", &arn, err);
 	if (r == 0 && !arn)
 		r = err_set(err, EINVAL,
 			"environment variable AWS_WEB_IDENTITY_TOKEN_FILE is set but AWS_ROLE_ARN "
 			"is not: set both, or none of them");
 	if (r == 0)
-		r = aws_env_text(a->env, "AWS_ROLE_SESSION_NAME", &session, err);
+		r = setting_env(a->env, "AWS_ROLE_SESSION_NAME", &session, err);
 	if (r < 0)
 		return r;
 	struct aws_role role = {.arn = arn, .session = session ? session : a->session};

@@ -46,7 +46,7 @@ static int request(struct imds *m, const char *method, const char *path, struct 
 {
 	const struct aws_conf *c = m->a->conf;
 	_cleanup_free_ char *url = mem_asprintf("%s%s", c->imds_endpoint, path);
-	struct aws_ask ask = {.method = method,
+	struct ask ask = {.method = method,
 		.url = url,
 		.flags = HTTP_DIRECT | HTTP_NO_BREAKER,
 		.attempts = c->imds_attempts,
@@ -54,10 +54,10 @@ static int request(struct imds *m, const char *method, const char *path, struct 
 	if (!url)
 		return aws_no_memory(err);
 	if (strcmp(method, "PUT") == 0)
-		aws_ask_header(&ask, "X-aws-ec2-metadata-token-ttl-seconds", TOKEN_LIFE);
+		ask_header(&ask, "X-aws-ec2-metadata-token-ttl-seconds", TOKEN_LIFE);
 	else if (m->token.len)
-		aws_ask_secret(&ask, "X-aws-ec2-metadata-token", &m->token);
-	return aws_ask(m->a, m->call, &ask, reply, err);
+		ask_secret(&ask, "X-aws-ec2-metadata-token", &m->token);
+	return ask_do(m->a->http, m->call, &ask, reply, err);
 }
 
 /* What came instead of a token. A container is one hop further away than the answer may go by

@@ -9,24 +9,19 @@
 #ifndef SFS_BACKENDS_AWS_CRED_IMPL_H
 #define SFS_BACKENDS_AWS_CRED_IMPL_H
 
+#include "backends/ask.h"
 #include "backends/aws_cred.h"
 #include "backends/aws_cred_json.h"
 #include "backends/aws_profile.h"
 #include "backends/aws_sts.h"
+#include "backends/credwatch.h"
 #include "base/clock.h"
 #include <errno.h>
 #include <pthread.h>
 
-#define AWS_WATCHED_MAX	   32		/* files that one run looks at */
-#define AWS_TOKEN_MAX	   20000	/* of a web identity: what STS takes */
-#define AWS_CRED_REPLY_MAX 65536	/* an answer with credentials (aws.md section 3) */
-#define AWS_SSO_FILE_MAX   (256 * 1024) /* clientSecret is some kilobytes */
-#define AWS_KEY_MAX	   65536
-
-struct aws_watched {
-	char *path;
-	struct credfile_stamp stamp;
-};
+#define AWS_TOKEN_MAX	 20000	      /* of a web identity: what STS takes */
+#define AWS_SSO_FILE_MAX (256 * 1024) /* clientSecret is some kilobytes */
+#define AWS_KEY_MAX	 65536
 
 struct aws_cred {
 	const struct backend_env *env;
@@ -47,9 +42,9 @@ struct aws_cred {
 	struct credfile_stamp file_stamp[2]; /* by enum aws_file; of the last run */
 	int64_t sso_refresh_at;		     /* boot time before which it is not renewed again */
 
+	struct credwatch watch;
+
 	pthread_mutex_t lock;
-	struct aws_watched watched[AWS_WATCHED_MAX]; /* by the last run */
-	size_t n_watched;
 	char *region;	      /* as the instance metadata says; NULL = not asked yet */
 	int64_t region_retry; /* boot time: a failure is remembered until then */
 	struct sfs_err region_failure;
@@ -77,30 +72,6 @@ int aws_key_check(const struct secret *s, const char *what, struct sfs_err *err)
 #define AWS_KEY_SHOWN 8
 const char *aws_key_shown(const struct secret *id, char out[AWS_KEY_SHOWN]);
 
-/* A run begins: nothing is watched yet. */
-void aws_watch_reset(struct aws_cred *a);
-/* This run depends on a file. */
-void aws_watch(struct aws_cred *a, const char *path, const struct credfile_stamp *stamp);
-/* As cred_conf.changed. */
-bool aws_watch_changed(void *state);
-#define AWS_ASK_HEADERS 4
-struct aws_ask {
-	const char *method, *url;
-	struct {
-		const char *name;
-		const char *value; /* public, or */
-		const struct buf *secret;
-	} header[AWS_ASK_HEADERS];
-	size_t n_headers;
-	const struct buf *body; /* NULL = none */
-	unsigned flags, attempts;
-	int64_t timeout; /* of one attempt, ns; 0 = until the call's deadline */
-};
-void aws_ask_header(struct aws_ask *ask, const char *name, const char *value);
-void aws_ask_secret(struct aws_ask *ask, const char *name, const struct buf *value);
-/* As http_do(); the caller clears `ret`. */
-int aws_ask(struct aws_cred *a, const struct call *call, const struct aws_ask *ask,
-	struct http_reply *ret, struct sfs_err *err);
 /* The errno of an answer that is no success: EACCES, EBUSY, EREMOTEIO, EKEYREJECTED. */
 int aws_status_errno(int status);
 

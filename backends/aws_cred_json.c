@@ -2,7 +2,7 @@
 #include "backends/aws_cred_json.h"
 
 #include "backends/aws_cred.h"
-#include "backends/aws_time.h"
+#include "backends/times.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -79,7 +79,7 @@ static int get_time(struct json *doc, const struct json_node *obj, const char *n
 	const struct json_node *n = member(doc, obj, name);
 	if (!n)
 		return 0;
-	if (json_string(doc, n, &text) < 0 || aws_time_parse(buf_text(&text), text.len, ret) < 0)
+	if (json_string(doc, n, &text) < 0 || times_parse(buf_text(&text), text.len, ret) < 0)
 		return wrong(name, "is no time in the form 2030-01-31T23:59:59Z", err);
 	return 0;
 }

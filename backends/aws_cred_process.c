@@ -79,7 +79,7 @@ static int run(struct aws_cred *a, const struct call *call, const char *profile,
 int aws_find_process(struct aws_cred *a, const struct call *call, const char *profile,
 	const struct aws_value *line, struct aws_found *ret, struct sfs_err *err)
 {
-	_cleanup_(buf_clear) struct buf out = BUF_SECRET_INIT(AWS_CRED_REPLY_MAX);
+	_cleanup_(buf_clear) struct buf out = BUF_SECRET_INIT(ASK_REPLY_MAX);
 	bool no_memory = false;
 	_cleanup_free_ char *text = aws_value_text(line, &no_memory);
 	if (no_memory)

@@ -211,7 +211,7 @@ static int find_token_role(
 	if (failed)
 		return aws_no_memory(err);
 	snprintf(what, sizeof(what), "web_identity_token_file of profile %.100s", profile);
-	r = aws_conf_path(rs->a->env, what, file, &path, err);
+	r = setting_path(rs->a->env, what, file, &path, err);
 	return r < 0 ? r : aws_assume_web_identity(rs->a, rs->call, &t.role, path, ret, err);
 }
 
@@ -261,7 +261,7 @@ int aws_find_profile(
 	int r = aws_conf_files(a->env, a->conf, &files, a->file_stamp, err);
 	for (int i = 0; i < 2; i++)
 		if (a->conf->file[i].path)
-			aws_watch(a, a->conf->file[i].path, &a->file_stamp[i]);
+			credwatch_add(&a->watch, a->conf->file[i].path, &a->file_stamp[i]);
 	if (r < 0)
 		return r;
 	struct resolve rs = {.a = a, .call = call, .files = files};

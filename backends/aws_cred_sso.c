@@ -111,7 +111,7 @@ static int read_token(struct sso *s, struct aws_sso_token *ret, struct sfs_err *
 	if (r < 0)
 		return r;
 	r = credfile_read(s->a->env->paths, path, 0, &text, &stamp, err);
-	aws_watch(s->a, path, &stamp);
+	credwatch_add(&s->a->watch, path, &stamp);
 	if (r == -ENOENT || r == -ENOTDIR)
 		return log_in(s, "nobody is logged in", err);
 	if (r < 0)
@@ -176,9 +176,9 @@ static int ask_renewal(struct sso *s, struct aws_sso_token *t, struct sfs_err *e
 		r = aws_no_memory(err);
 	if (r < 0)
 		return r;
-	struct aws_ask ask = {.method = "POST", .url = buf_text(&url), .body = &body};
-	aws_ask_header(&ask, "Content-Type", "application/json");
-	r = aws_ask(s->a, s->call, &ask, &reply, err);
+	struct ask ask = {.method = "POST", .url = buf_text(&url), .body = &body};
+	ask_header(&ask, "Content-Type", "application/json");
+	r = ask_do(s->a->http, s->call, &ask, &reply, err);
 	if (r < 0)
 		return err_prefix(err, "renew the token of SSO");
 	if (reply.status == 200)
@@ -270,10 +270,10 @@ static int buy(
 		return r;
 	if (aws_secret_add(&token, t->access) < 0)
 		return aws_no_memory(err);
-	struct aws_ask ask = {.method = "GET", .url = buf_text(&url)};
-	aws_ask_header(&ask, "Accept", "application/json");
-	aws_ask_secret(&ask, "x-amz-sso_bearer_token", &token);
-	r = aws_ask(s->a, s->call, &ask, &reply, err);
+	struct ask ask = {.method = "GET", .url = buf_text(&url)};
+	ask_header(&ask, "Accept", "application/json");
+	ask_secret(&ask, "x-amz-sso_bearer_token", &token);
+	r = ask_do(s->a->http, s->call, &ask, &reply, err);
 	if (r < 0)
 		return err_prefix(err, "profile %s: SSO", s->profile);
 	if (reply.status != 200)

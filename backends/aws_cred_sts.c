@@ -190,7 +190,7 @@ static int web_identity_once(struct aws_cred *a, const struct call *call,
 	if (r == 0)
 		r = take_role(ret, &reply, role, "web identity", err);
 	if (r < 0) /* another token ends the pause after a failure; a good one may rotate */
-		aws_watch(a, token_file, &stamp);
+		credwatch_add(&a->watch, token_file, &stamp);
 	return r;
 }
 

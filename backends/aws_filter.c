@@ -222,7 +222,7 @@ static int read_plain(struct parse *p)
 static int json_word(struct parse *p, struct json *doc, const struct json_node *obj,
 	const char *key, struct buf *out)
 {
-	int rc = aws_string(doc, obj, key, out);
+	int rc = member_string(doc, obj, key, out);
 	if (rc == -EBADMSG)
 		return err_set(p->err, EINVAL, "%s of a filter is no text", key);
 	return rc && rc != -ENODATA ? no_memory(p) : 0;
@@ -230,7 +230,7 @@ static int json_word(struct parse *p, struct json *doc, const struct json_node *
 
 static int json_values(struct parse *p, struct json *doc, const struct json_node *obj)
 {
-	const struct json_node *n = aws_member(doc, obj, "Values");
+	const struct json_node *n = member(doc, obj, "Values");
 	_cleanup_(buf_clear) struct buf text = BUF_INIT(SFS_FILTER_MAX);
 	int rc = 0;
 	if (n && json_kind(n) != JSON_ARRAY)

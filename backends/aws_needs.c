@@ -58,7 +58,7 @@ static int need_path(const struct backend_env *env, struct needs *n, const char 
 	_cleanup_free_ char *path = NULL;
 	if (!text)
 		return 0;
-	int r = aws_conf_path(env, what, text, &path, err);
+	int r = setting_path(env, what, text, &path, err);
 	return r < 0 ? r : told(needs_file(n, path), err);
 }
 

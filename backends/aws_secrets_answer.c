@@ -77,15 +77,16 @@ int aws_secret_version(const char *version, char *ret_id, char *ret_stage, struc
 /* The version that carries AWSCURRENT; both spellings of the member occur. */
 static void current_version(struct json *doc, const struct json_node *entry, struct buf *out)
 {
-	const struct json_node *ids = aws_member(doc, entry, "SecretVersionsToStages");
-	ids = ids ? ids : aws_member(doc, entry, "VersionIdsToStages");
+	const struct json_node *ids = member(doc, entry, "SecretVersionsToStages");
+	ids = ids ? ids : member(doc, entry, "VersionIdsToStages");
 	if (!ids || json_kind(ids) != JSON_OBJECT)
 		return;
 	for (const struct json_node *m = json_first(doc, ids); m; m = json_next(doc, m)) {
 		const struct json_node *s = json_kind(m) == JSON_ARRAY ? json_first(doc, m) : NULL;
 		for (; s; s = json_next(doc, s)) {
 			_cleanup_(buf_clear) struct buf stage = BUF_INIT(4 * AWS_STAGE_MAX);
-			if (aws_string_of(doc, s, &stage) || strcmp(buf_text(&stage), "AWSCURRENT"))
+			if (member_text_of(doc, s, &stage) ||
+				strcmp(buf_text(&stage), "AWSCURRENT"))
 				continue;
 			if (json_key(doc, m, out) || strlen(buf_text(out)) != out->len)
 				buf_reset(out);
@@ -115,8 +116,8 @@ static int bad_value(int rc, struct sfs_err *err)
 static int value_bytes(
 	struct json *doc, const struct json_node *value, struct buf *out, struct sfs_err *err)
 {
-	const struct json_node *text = aws_member(doc, value, "SecretString");
-	const struct json_node *binary = aws_member(doc, value, "SecretBinary");
+	const struct json_node *text = member(doc, value, "SecretString");
+	const struct json_node *binary = member(doc, value, "SecretBinary");
 	_cleanup_(buf_clear) struct buf base64 = BUF_SECRET_INIT(2 * SFS_VALUE_MAX);
 	if (!text == !binary)
 		return err_set(err, EBADMSG,
@@ -134,7 +135,7 @@ static int value_bytes(
 static char *text_of(struct json *doc, const struct json_node *obj, const char *key, size_t max)
 {
 	_cleanup_(buf_clear) struct buf b = BUF_INIT(max);
-	return aws_string(doc, obj, key, &b) == 0 && b.len ? buf_take(&b) : NULL;
+	return member_string(doc, obj, key, &b) == 0 && b.len ? buf_take(&b) : NULL;
 }
 
 /* Version, times and facts. What does not fit is left out. */
@@ -145,7 +146,7 @@ static int describe(struct json *doc, const struct json_node *value, struct payl
 	_cleanup_(buf_clear) struct buf meta = BUF_INIT(SFS_META_MAX);
 	int rc = aws_facts(doc, value, facts, &meta);
 	p->created = aws_when(doc, value, "CreatedDate");
-	if (aws_member(doc, value, "VersionId")) {
+	if (member(doc, value, "VersionId")) {
 		p->version = text_of(doc, value, "VersionId", SFS_VERSION_MAX);
 		rc = p->version ? rc : rc ? rc : -EBADMSG;
 	}
@@ -183,13 +184,13 @@ int aws_secret_payload(
 int aws_secret_is_version(struct json *doc, const struct json_node *value, const char *id,
 	const char *stage, struct sfs_err *err)
 {
-	const struct json_node *stages = aws_array(doc, value, "VersionStages");
-	if (*id && !aws_string_is(doc, value, "VersionId", id))
+	const struct json_node *stages = member_array(doc, value, "VersionStages");
+	if (*id && !member_is(doc, value, "VersionId", id))
 		return err_set(err, EINVAL, "Secrets Manager sent another version than %s", id);
 	const struct json_node *s = stages ? json_first(doc, stages) : NULL;
 	for (; s && *stage; s = json_next(doc, s)) {
 		_cleanup_(buf_clear) struct buf text = BUF_INIT(4 * AWS_STAGE_MAX);
-		if (aws_string_of(doc, s, &text) == 0 && !strcmp(buf_text(&text), stage))
+		if (member_text_of(doc, s, &text) == 0 && !strcmp(buf_text(&text), stage))
 			return 0;
 	}
 	return *stage ? err_set(err, EINVAL, "the version Secrets Manager sent is not at stage %s",
@@ -201,10 +202,10 @@ int aws_secret_is_version(struct json *doc, const struct json_node *value, const
 
 static int add_stages(struct aws_version *v, struct json *doc, const struct json_node *entry)
 {
-	const struct json_node *s = aws_array(doc, entry, "VersionStages");
+	const struct json_node *s = member_array(doc, entry, "VersionStages");
 	for (s = s ? json_first(doc, s) : NULL; s; s = json_next(doc, s)) {
 		size_t from = v->stages.len;
-		int rc = aws_string_of(doc, s, &v->stages);
+		int rc = member_text_of(doc, s, &v->stages);
 		if (rc == 0 && v->stages.len > from)
 			rc = buf_char(&v->stages, '\0');
 		if (rc == -ENOMEM)
@@ -235,7 +236,7 @@ static int add_version(struct aws_versions *all, struct json *doc, const struct 
 
 int aws_versions_page(struct aws_versions *v, struct json *doc, const struct json_node *root)
 {
-	const struct json_node *n = aws_array(doc, root, "Versions");
+	const struct json_node *n = member_array(doc, root, "Versions");
 	int rc = 0;
 	for (n = n ? json_first(doc, n) : NULL; n && rc == 0; n = json_next(doc, n))
 		rc = add_version(v, doc, n);

@@ -56,8 +56,8 @@ static void take_value(struct batch *b, struct json *doc, const struct json_node
 	for (size_t i = 0; i < b->n; i++) {
 		if (b->alone[i] || !open_at(b, i))
 			continue;
-		if (!aws_string_is(doc, value, "Name", b->names[i]) &&
-			!aws_string_is(doc, value, "ARN", b->names[i]))
+		if (!member_is(doc, value, "Name", b->names[i]) &&
+			!member_is(doc, value, "ARN", b->names[i]))
 			continue;
 		struct payload *p = NULL;
 		if (aws_secret_payload(doc, value, &p, &b->errs[i]) == 0)
@@ -73,7 +73,7 @@ static bool item_is(struct json *doc, const struct json_node *item, const char *
 {
 	_cleanup_(buf_clear) struct buf id = BUF_INIT(AWS_SECRET_ID_MAX);
 	struct aws_text told;
-	if (aws_string(doc, item, "SecretId", &id) != 0)
+	if (member_string(doc, item, "SecretId", &id) != 0)
 		return false;
 	return !strcmp(buf_text(&id), name) ||
 	       (aws_arn_secret_name(buf_text(&id), &told) && aws_text_is(told, name));
@@ -83,8 +83,8 @@ static void take_error(struct batch *b, struct json *doc, const struct json_node
 {
 	_cleanup_(buf_clear) struct buf code = BUF_INIT(AWS_TOKEN_MAX),
 					message = BUF_INIT(4 * AWS_TOKEN_MAX);
-	aws_string(doc, item, "ErrorCode", &code);
-	aws_string(doc, item, "Message", &message);
+	member_string(doc, item, "ErrorCode", &code);
+	member_string(doc, item, "Message", &message);
 	for (size_t i = 0; i < b->n; i++)
 		if (!b->alone[i] && open_at(b, i) && item_is(doc, item, b->names[i]))
 			aws_item_error(b->s->client, &op_item,
@@ -96,8 +96,8 @@ static void take_error(struct batch *b, struct json *doc, const struct json_node
 
 static int take_page(struct batch *b, struct aws_answer *a, struct sfs_err *err)
 {
-	const struct json_node *values = aws_array(a->json, a->root, "SecretValues");
-	const struct json_node *errors = aws_array(a->json, a->root, "Errors");
+	const struct json_node *values = member_array(a->json, a->root, "SecretValues");
+	const struct json_node *errors = member_array(a->json, a->root, "Errors");
 	if (!values && !errors)
 		return err_set(err, EBADMSG,
 			"the answer of Secrets Manager holds neither SecretValues nor Errors");

@@ -138,7 +138,7 @@ int aws_parameters_get(void *state, const struct call *call, const struct get_re
 	rc = aws_call(s->client, call, &ask, &a, err);
 	if (rc)
 		return rc;
-	const struct json_node *p = aws_member(a.json, a.root, "Parameter");
+	const struct json_node *p = member(a.json, a.root, "Parameter");
 	return p ? aws_parameter_payload(a.json, p, is_number(rq->version), ret, err)
 		 : err_set(err, EBADMSG, "the answer of Parameter Store holds no parameter");
 }
@@ -183,8 +183,8 @@ static size_t batch_body(const struct batch *b, size_t *at, struct buf *body)
 static void take_parameter(struct batch *b, struct json *doc, const struct json_node *p)
 {
 	for (size_t i = 0; i < b->n; i++) {
-		if (!open_at(b, i) || (!aws_string_is(doc, p, "Name", b->full[i].data) &&
-					      !aws_string_is(doc, p, "ARN", b->full[i].data)))
+		if (!open_at(b, i) || (!member_is(doc, p, "Name", b->full[i].data) &&
+					      !member_is(doc, p, "ARN", b->full[i].data)))
 			continue;
 		struct payload *payload = NULL;
 		if (aws_parameter_payload(doc, p, false, &payload, &b->errs[i]) == 0)
@@ -196,7 +196,7 @@ static void take_parameter(struct batch *b, struct json *doc, const struct json_
 static void take_invalid(struct batch *b, struct json *doc, const struct json_node *name)
 {
 	_cleanup_(buf_clear) struct buf text = BUF_INIT(2 * AWS_PARAMETER_ID_MAX);
-	if (aws_string_of(doc, name, &text) != 0)
+	if (member_text_of(doc, name, &text) != 0)
 		return;
 	for (size_t i = 0; i < b->n; i++)
 		if (open_at(b, i) && !strcmp(b->full[i].data, buf_text(&text)))
@@ -210,10 +210,10 @@ static int ask_some(struct batch *b, struct buf *body, struct sfs_err *err)
 	int rc = aws_call(b->s->client, b->call, &ask, &a, err);
 	if (rc)
 		return rc;
-	const struct json_node *n = aws_array(a.json, a.root, "Parameters");
+	const struct json_node *n = member_array(a.json, a.root, "Parameters");
 	for (n = n ? json_first(a.json, n) : NULL; n; n = json_next(a.json, n))
 		take_parameter(b, a.json, n);
-	n = aws_array(a.json, a.root, "InvalidParameters");
+	n = member_array(a.json, a.root, "InvalidParameters");
 	for (n = n ? json_first(a.json, n) : NULL; n; n = json_next(a.json, n))
 		take_invalid(b, a.json, n);
 	return 0;
@@ -285,9 +285,9 @@ static int describe_arn(struct aws_parameters *s, const struct call *call, const
 static int find_described(
 	struct aws_answer *a, const char *full, struct buf *ret_json, struct sfs_err *err)
 {
-	const struct json_node *n = aws_array(a->json, a->root, "Parameters");
+	const struct json_node *n = member_array(a->json, a->root, "Parameters");
 	for (n = n ? json_first(a->json, n) : NULL; n; n = json_next(a->json, n)) {
-		if (!aws_string_is(a->json, n, "Name", full))
+		if (!member_is(a->json, n, "Name", full))
 			continue;
 		if (aws_facts(a->json, n, NULL, ret_json) == 0)
 			return 0;
@@ -350,7 +350,7 @@ static void history_clear(struct history *h)
 static int add_text(struct history *h, struct json *doc, const struct json_node *n)
 {
 	size_t from = h->text.len;
-	int rc = aws_string_of(doc, n, &h->text);
+	int rc = member_text_of(doc, n, &h->text);
 	return rc == 0 && h->text.len > from ? buf_char(&h->text, '\0') : rc == -ENOMEM ? rc : 0;
 }
 
@@ -370,7 +370,7 @@ static int add_version(struct history *h, struct json *doc, const struct json_no
 		return 0;
 	h->n++;
 	buf_char(&h->text, '\0');
-	const struct json_node *l = aws_array(doc, n, "Labels");
+	const struct json_node *l = member_array(doc, n, "Labels");
 	int rc = 0;
 	for (l = l ? json_first(doc, l) : NULL; l && rc == 0; l = json_next(doc, l))
 		rc = add_text(h, doc, l);
@@ -392,7 +392,7 @@ static int tell(const struct history *h, struct version_sink *sink)
 static int history_page(
 	struct history *h, struct aws_answer *a, struct aws_pages *pages, struct sfs_err *err)
 {
-	const struct json_node *n = aws_array(a->json, a->root, "Parameters");
+	const struct json_node *n = member_array(a->json, a->root, "Parameters");
 	int rc = 0;
 	for (n = n ? json_first(a->json, n) : NULL; n && rc == 0; n = json_next(a->json, n))
 		rc = add_version(h, a->json, n);

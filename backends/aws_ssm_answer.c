@@ -94,7 +94,7 @@ int aws_parameter_below(const char *path, const char *full, const char **ret_nam
 
 void aws_parameter_version(struct json *doc, const struct json_node *parameter, struct buf *out)
 {
-	const struct json_node *n = aws_member(doc, parameter, "Version");
+	const struct json_node *n = member(doc, parameter, "Version");
 	int64_t v;
 	if (n && json_int64(doc, n, &v) == 0 && v > 0)
 		buf_printf(out, "%lld", (long long)v);
@@ -123,7 +123,7 @@ static int describe(
 int aws_parameter_payload(struct json *doc, const struct json_node *parameter, bool fixed,
 	struct payload **ret, struct sfs_err *err)
 {
-	const struct json_node *value = aws_member(doc, parameter, "Value");
+	const struct json_node *value = member(doc, parameter, "Value");
 	_cleanup_(buf_clear) struct buf bytes = BUF_SECRET_INIT(SFS_VALUE_MAX);
 	if (!value || json_kind(value) != JSON_STRING)
 		return err_set(

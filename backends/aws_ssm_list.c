@@ -26,7 +26,7 @@ struct run {
 	struct aws_parameters *s;
 	const struct call *call;
 	struct list_sink *sink;
-	struct aws_seen seen;
+	struct seen seen;
 	struct aws_line line;
 	struct buf filters;
 	bool taken;	 /* lines were given to the sink */
@@ -77,7 +77,7 @@ static int take_line(struct run *r, struct json *doc, const struct json_node *en
 	if (!rc && aws_parameter_below(r->s->path, l->name.data, &name) < 0)
 		return 0;
 	if (!rc)
-		rc = aws_seen_add(&r->seen, name);
+		rc = seen_add(&r->seen, name);
 	if (rc <= 0)
 		return rc;
 	const struct list_item item = {.name = name,
@@ -90,7 +90,7 @@ static int take_line(struct run *r, struct json *doc, const struct json_node *en
 
 static int take_page(struct run *r, struct aws_answer *a, struct sfs_err *err)
 {
-	const struct json_node *n = aws_array(a->json, a->root, "Parameters");
+	const struct json_node *n = member_array(a->json, a->root, "Parameters");
 	if (!n)
 		return err_set(err, EBADMSG, "the answer of Parameter Store holds no Parameters");
 	int rc = 0;
@@ -173,7 +173,7 @@ int aws_parameters_list(void *state, const struct call *call, const char *filter
 			r.unusable);
 		list_problem(sink, &why);
 	}
-	aws_seen_clear(&r.seen);
+	seen_clear(&r.seen);
 	buf_clear(&r.filters);
 	buf_clear(&r.line.name);
 	buf_clear(&r.line.meta);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/aws_sts.h"
 
-#include "backends/aws_time.h"
 #include "backends/aws_xml.h"
+#include "backends/times.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -175,7 +175,7 @@ static int expiration(struct aws_text xml, int64_t *ret, struct sfs_err *err)
 	static const char path[] = "*/*/Credentials/Expiration";
 	_cleanup_(buf_clear) struct buf b = BUF_INIT(64);
 	int rc = element(xml, path, 0, &b);
-	if (rc == 0 && aws_time_parse(b.data, b.len, ret) < 0)
+	if (rc == 0 && times_parse(b.data, b.len, ret) < 0)
 		rc = -EBADMSG;
 	return rc < 0 ? unusable(path, rc == -EFBIG ? -EBADMSG : rc, err) : 0;
 }

@@ -2,8 +2,8 @@
 /* Answers of STS of any bytes: what is found lies inside the text, what is decoded is no longer
  * than its source, credentials are whole or not there. Also times. */
 #include "backends/aws_sts.h"
-#include "backends/aws_time.h"
 #include "backends/aws_xml.h"
+#include "backends/times.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -61,9 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_path(xml, size, "*/b");
 	check_path(xml, size, "*/*/Credentials/SessionToken");
 	check_answers(xml, size);
-	if (aws_time_parse(xml, size, &ns) == 0)
+	if (times_parse(xml, size, &ns) == 0)
 		require(size >= 20);
-	if (aws_time_epoch(xml, size, &ns) == 0)
+	if (times_epoch(xml, size, &ns) == 0)
 		require(ns >= 0);
 	secret_stats(&stats);
 	require(stats.blocks == 0);

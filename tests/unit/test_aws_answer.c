@@ -15,20 +15,20 @@ Test(aws_answer, absent_and_null_are_the_same)
 {
 	const struct json_node *o = parse("{\"a\":null,\"b\":\"x\",\"c\":[1],\"d\":\"y\\u0000\"}");
 	struct buf b = BUF_INIT(100);
-	cr_expect_null(aws_member(doc, o, "a"));
-	cr_expect_null(aws_member(doc, o, "nosuch"));
-	cr_expect_null(aws_member(doc, NULL, "a"));
-	cr_expect_null(aws_array(doc, o, "b"));
-	cr_expect_not_null(aws_array(doc, o, "c"));
-	cr_expect_eq(aws_string(doc, o, "a", &b), -ENODATA);
-	cr_expect_eq(aws_string(doc, o, "c", &b), -EBADMSG);
-	cr_expect_eq(aws_string(doc, o, "d", &b), -EBADMSG);
+	cr_expect_null(member(doc, o, "a"));
+	cr_expect_null(member(doc, o, "nosuch"));
+	cr_expect_null(member(doc, NULL, "a"));
+	cr_expect_null(member_array(doc, o, "b"));
+	cr_expect_not_null(member_array(doc, o, "c"));
+	cr_expect_eq(member_string(doc, o, "a", &b), -ENODATA);
+	cr_expect_eq(member_string(doc, o, "c", &b), -EBADMSG);
+	cr_expect_eq(member_string(doc, o, "d", &b), -EBADMSG);
 	cr_expect_eq(b.len, 0);
-	cr_expect_eq(aws_string(doc, o, "b", &b), 0);
+	cr_expect_eq(member_string(doc, o, "b", &b), 0);
 	cr_expect_str_eq(buf_text(&b), "x");
-	cr_expect(aws_string_is(doc, o, "b", "x"));
-	cr_expect(!aws_string_is(doc, o, "b", "y"));
-	cr_expect(!aws_string_is(doc, o, "c", "x"));
+	cr_expect(member_is(doc, o, "b", "x"));
+	cr_expect(!member_is(doc, o, "b", "y"));
+	cr_expect(!member_is(doc, o, "c", "x"));
 	buf_clear(&b);
 }
 
@@ -73,17 +73,17 @@ Test(aws_answer, bodies_are_put_together)
 
 Test(aws_answer, every_name_is_seen_once)
 {
-	struct aws_seen s = {0};
+	struct seen s = {0};
 	char name[32];
 	for (int round = 0; round < 2; round++)
 		for (int i = 0; i < 10000; i++) {
 			snprintf(name, sizeof(name), "secret/%d", i);
-			cr_assert_eq(aws_seen_add(&s, name), round == 0, "%s", name);
+			cr_assert_eq(seen_add(&s, name), round == 0, "%s", name);
 		}
 	cr_expect_eq(s.n, 10000);
-	aws_seen_clear(&s);
-	cr_expect_eq(aws_seen_add(&s, "secret/1"), 1);
-	aws_seen_clear(&s);
+	seen_clear(&s);
+	cr_expect_eq(seen_add(&s, "secret/1"), 1);
+	seen_clear(&s);
 }
 
 static int next(struct aws_pages *p, const char *text)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Times of AWS: the form that is signed, ISO 8601, and seconds as JSON numbers. */
+/* Times as providers write them: ISO 8601, seconds as JSON numbers, the form that AWS signs. */
 #include "backends/aws_time.h"
+#include "backends/times.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@ static void amz_is(int64_t ns, const char *expected)
 	cr_expect_str_eq(date, expected);
 }
 
-Test(aws_time, the_form_that_is_signed)
+Test(times, the_form_that_is_signed)
 {
 	amz_is(1440938160 * S, "20150830T123600Z");
 	amz_is(1440938160 * S + S - 1, "20150830T123600Z");
@@ -29,11 +30,11 @@ Test(aws_time, the_form_that_is_signed)
 static void parses(const char *text, int64_t ns)
 {
 	int64_t got = -7;
-	cr_expect_eq(aws_time_parse(text, strlen(text), &got), 0, "%s", text);
+	cr_expect_eq(times_parse(text, strlen(text), &got), 0, "%s", text);
 	cr_expect_eq(got, ns, "%s: %ld", text, (long)got);
 }
 
-Test(aws_time, iso_8601)
+Test(times, iso_8601)
 {
 	parses("2015-08-30T12:36:00Z", 1440938160 * S);
 	parses("2015-08-30T12:36:00.5Z", 1440938160 * S + S / 2);
@@ -52,7 +53,7 @@ Test(aws_time, iso_8601)
 	parses("9999-12-31T23:59:59Z", INT64_MAX);
 }
 
-Test(aws_time, what_is_no_time)
+Test(times, what_is_no_time)
 {
 	static const char *const bad[] = {"", "2015", "2015-08-30", "2015-08-30T12:36:00",
 		"2015-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2015-13-01T00:00:00Z",
@@ -63,29 +64,28 @@ Test(aws_time, what_is_no_time)
 		"-015-08-30T12:36:00Z", "0000-01-01T00:00:00Z", "2015-08-30T12:36:00 Z"};
 	int64_t got = -7;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		cr_expect_eq(aws_time_parse(bad[i], strlen(bad[i]), &got), -EINVAL, "%s", bad[i]);
-	cr_expect_eq(aws_time_parse("1500-01-01T00:00:00Z", 20, &got), -ERANGE);
-	cr_expect_eq(
-		aws_time_parse("2015-08-30T12:36:00Z", 19, &got), -EINVAL, "the length counts");
+		cr_expect_eq(times_parse(bad[i], strlen(bad[i]), &got), -EINVAL, "%s", bad[i]);
+	cr_expect_eq(times_parse("1500-01-01T00:00:00Z", 20, &got), -ERANGE);
+	cr_expect_eq(times_parse("2015-08-30T12:36:00Z", 19, &got), -EINVAL, "the length counts");
 	cr_expect_eq(got, -7, "untouched");
 }
 
 /* Every day of four centuries, against the calendar of the C library. */
-Test(aws_time, back_and_forth)
+Test(times, back_and_forth)
 {
 	for (int64_t day = -100000; day < 100000; day++) {
 		char date[AWS_DATE], text[30];
 		int64_t got;
 		cr_assert_eq(aws_time_amz(day * 86400 * S, date), 0);
 		snprintf(text, sizeof(text), "%.4s-%.2s-%.2sT00:00:00Z", date, date + 4, date + 6);
-		cr_assert_eq(aws_time_parse(text, strlen(text), &got), 0, "%s", text);
+		cr_assert_eq(times_parse(text, strlen(text), &got), 0, "%s", text);
 		cr_assert_eq(got, day * 86400 * S, "%s", text);
 	}
 }
 
 static int epoch(const char *text, int64_t *ret)
 {
-	return aws_time_epoch(text, strlen(text), ret);
+	return times_epoch(text, strlen(text), ret);
 }
 
 static void epoch_is(const char *text, int64_t ns)
@@ -95,7 +95,7 @@ static void epoch_is(const char *text, int64_t ns)
 	cr_expect_eq(got, ns, "%s: %ld", text, (long)got);
 }
 
-Test(aws_time, seconds_as_json_numbers)
+Test(times, seconds_as_json_numbers)
 {
 	epoch_is("1523477145", 1523477145 * S);
 	epoch_is("1523477145.713", 1523477145713000000);
@@ -111,7 +111,7 @@ Test(aws_time, seconds_as_json_numbers)
 	epoch_is("9223372036.854775807", INT64_MAX);
 }
 
-Test(aws_time, what_is_no_second)
+Test(times, what_is_no_second)
 {
 	static const char *const bad[] = {"", "-1", "+1", ".5", "1.", "1.e3", "1e", "1e+", "x",
 		"1x", "1 ", " 1", "null", "1.5.5", "0x10", "NaN"};
