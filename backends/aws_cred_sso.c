@@ -6,6 +6,7 @@
  */
 #include "backends/aws_cred_impl.h"
 
+#include "backends/percent.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "net/crypto.h"
@@ -242,9 +243,9 @@ static int role_url(struct sso *s, struct buf *url, struct sfs_err *err)
 	if (r < 0)
 		return r;
 	buf_str(url, "/federation/credentials?role_name=");
-	aws_percent(url, s->role, strlen(s->role));
+	percent_add(url, s->role, strlen(s->role));
 	buf_str(url, "&account_id=");
-	aws_percent(url, s->account, strlen(s->account));
+	percent_add(url, s->account, strlen(s->account));
 	return url->failed ? aws_no_memory(err) : 0;
 }
 

@@ -2,6 +2,7 @@
 #include "backends/aws_sts.h"
 
 #include "backends/aws_xml.h"
+#include "backends/percent.h"
 #include "backends/times.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -12,20 +13,6 @@
 #include <string.h>
 
 #define VERSION "&Version=2011-06-15"
-
-int aws_percent(struct buf *out, const void *s, size_t len)
-{
-	static const char digits[] = "0123456789ABCDEF";
-	const unsigned char *p = s;
-	for (size_t i = 0; i < len; i++) {
-		char code[3] = {'%', digits[p[i] >> 4], digits[p[i] & 15]};
-		if (isalnum(p[i]) || (p[i] && strchr("-_.~", p[i])))
-			buf_char(out, (char)p[i]);
-		else
-			buf_add(out, code, sizeof(code));
-	}
-	return -out->failed;
-}
 
 /* ---- requests ---- */
 
@@ -69,7 +56,7 @@ static void add_parameter(struct buf *b, const char *name, const void *value, si
 	buf_char(b, '&');
 	buf_str(b, name);
 	buf_char(b, '=');
-	aws_percent(b, value, len);
+	percent_add(b, value, len);
 }
 
 static void add_role(struct buf *b, const char *action, const struct aws_role *r)

@@ -48,7 +48,4 @@ int aws_sts_identity(const char *xml, size_t len, struct buf *ret_account, struc
  * ErrorResponse. */
 int aws_xml_error(const char *xml, size_t len, struct buf *ret_code, struct buf *ret_message);
 
-/* Appends `s` percent-encoded by RFC 3986: all but letters, digits and -_.~ */
-int aws_percent(struct buf *out, const void *s, size_t len);
-
 #endif

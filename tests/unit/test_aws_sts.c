@@ -2,6 +2,7 @@
 /* Bodies and answers of STS, and the XML that is refused. */
 #include "backends/aws_sts.h"
 #include "backends/aws_xml.h"
+#include "backends/percent.h"
 #include "base/alloc.h"
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -63,7 +64,7 @@ Test(aws_sts, the_longest_token_fits)
 Test(aws_sts, bytes_are_percent_encoded)
 {
 	struct buf b = BUF_INIT(100);
-	cr_assert_eq(aws_percent(&b, "aZ9-_.~ +/=\0\xff", 13), 0);
+	cr_assert_eq(percent_add(&b, "aZ9-_.~ +/=\0\xff", 13), 0);
 	cr_expect_str_eq(buf_text(&b), "aZ9-_.~%20%2B%2F%3D%00%FF");
 	buf_clear(&b);
 }
