@@ -242,6 +242,7 @@ static int attach_inst(struct core_inst *ci)
 	struct sync_ops *ops = NULL;
 	struct ptab dropped = {0};
 	pthread_mutex_lock(&core->sync);
+	store_gather(core->store);
 	int r = core_sync_prepare(ci, core->conf, &ops);
 	core_lock(core);
 	core->tree.quiet = true;
@@ -254,6 +255,7 @@ static int attach_inst(struct core_inst *ci)
 	core->tree.quiet = false;
 	core_unlock_quiet(core);
 	pthread_mutex_unlock(&core->sync);
+	store_start_bulk(core->store);
 	core_sync_free(ops);
 	core_drop_values(ci, &dropped);
 	return r;

@@ -25,10 +25,14 @@ void entry_list_add(struct entry_list *l, struct entry *e)
 void entry_list_end(
 	struct core *core, struct entry_list *l, void (*fn)(struct store *s, struct entry *e))
 {
+	if (l->n)
+		store_gather(core->store);
 	for (size_t i = 0; i < l->n; i++) {
 		fn(core->store, l->v[i]);
 		entry_unref(l->v[i]);
 	}
+	if (l->n)
+		store_start_bulk(core->store);
 	mem_free(l->v);
 	*l = (struct entry_list){.failed = l->failed};
 }

@@ -213,6 +213,9 @@ static bool may_start(const struct job *j)
 /* Job lock, which is given back meanwhile. */
 static void start_some(struct job *j)
 {
+	pthread_mutex_unlock(&j->lock);
+	store_gather(j->core->store);
+	pthread_mutex_lock(&j->lock);
 	while (may_start(j)) {
 		struct flight_slot *slot = j->free_slots;
 		LL_DELETE(j->free_slots, slot);

@@ -326,6 +326,7 @@ static int exchange(struct reload *r, struct sfs_err *err)
 		pthread_mutex_unlock(&core->sync);
 		return e;
 	}
+	store_gather(core->store);
 	core_lock(core);
 	change(r, old);
 	retune_collect(core, &rt);
@@ -333,6 +334,7 @@ static int exchange(struct reload *r, struct sfs_err *err)
 	pthread_mutex_unlock(&core->sync);
 	core_send(core);
 	retune(core, &rt);
+	store_start_bulk(core->store);
 	for (size_t i = 0; i < r->n; i++)
 		core_drop_values(core->insts[i], &r->dropped[i]);
 	core_list_recheck(core);

@@ -348,6 +348,7 @@ void core_sync(struct core_inst *ci, struct listing *l)
 		pthread_mutex_unlock(&core->sync);
 		return;
 	}
+	store_gather(core->store);
 	ops.old = ci->listing;
 	compare(&ops, (struct view){.ci = ci, .l = ops.old, .names = true},
 		(struct view){.ci = ci, .l = l, .names = true}, core->conf, ci->incomplete);
@@ -363,6 +364,7 @@ void core_sync(struct core_inst *ci, struct listing *l)
 	core_send(core);
 	log_sync(ci, &ops, l);
 	entry_list_end(core, &again, store_changed);
+	store_start_bulk(core->store);
 	core_drop_values(ci, &dropped);
 	for (size_t i = 0; i < ops.n; i++)
 		mem_free(ops.v[i].path);

@@ -224,7 +224,10 @@ void store_fetch(struct store *s, struct entry *e, enum fetch_mode mode, struct 
 bool store_cancel(struct store *s, struct waiter *w);
 /* The same, but only if its fetch has not started yet, as a bulk one's may not. */
 bool store_recall(struct store *s, struct waiter *w);
-/* No more bulk fetches come for now: groups that are not full need not wait for them. */
+/* Many bulk fetches, changed or kept entries are about to come: until store_start_bulk(), which
+ * must follow each call, a group that is not full waits for them however slowly they come. */
+void store_gather(struct store *s);
+/* No more of them come for now: groups that are not full need not wait. Without locks. */
 void store_start_bulk(struct store *s);
 
 /* Forgets the value and any remembered failure, wipes it when the last open file closes. */

@@ -10,7 +10,9 @@
  */
 #include "core/store_priv.h"
 
-#define LINGER (50 * NSEC_PER_MSEC) /* of a group that is not full and that nobody starts */
+#include <assert.h>
+
+#define LINGER (50 * NSEC_PER_MSEC) /* of what was gathered without store_gather() */
 
 void bulk_gather(struct flight *f)
 {
@@ -53,9 +55,27 @@ static void start_group(struct source *src, struct outbox *box)
 	}
 }
 
+static bool is_short(struct source *src)
+{
+	unsigned batch = src->limits.batch, there = 0;
+	const struct flight *f;
+
+	for (f = src->gathered; f && there < batch; f = f->next)
+		there++;
+	return bulk_waits(src, batch, there);
+}
+
+bool bulk_waits(struct source *src, unsigned n, unsigned there)
+{
+	if (!src->store->gathering || there >= n)
+		return false;
+	src->waits = true;
+	return true;
+}
+
 bool bulk_pump(struct source *src, struct outbox *box)
 {
-	while (src->gathered && has_room(src)) {
+	while (src->gathered && has_room(src) && !is_short(src)) {
 		if (is_hopeless(src->gathered)) { /* one outbox carries one error */
 			timer_set(src->store, &src->timer, clock_boot());
 			return true;
@@ -77,15 +97,26 @@ bool bulk_give_up(struct source *src, struct outbox *box)
 	return true;
 }
 
+void store_gather(struct store *s)
+{
+	store_lock(s);
+	s->gathering++;
+	store_unlock(s);
+}
+
 void store_start_bulk(struct store *s)
 {
 	struct outbox box = {0};
 	struct source *src;
 
 	store_lock(s);
+	assert(s->gathering > 0);
+	s->gathering--;
 	DL_FOREACH (s->sources, src)
-		if (src->gathered)
+		if (src->gathered || src->waits) {
+			src->waits = false;
 			kept_pump(src, &box);
+		}
 	store_unlock(s);
 	outbox_run(s, &box);
 }

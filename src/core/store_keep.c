@@ -4,9 +4,10 @@
  *
  * Each source has two queues of entries, both without memory of their own: `renews`, whose value is
  * held and due again, goes first; `wants` have no value. kept_pump() turns them into bulk flights,
- * as many at once as the source's limits say. It waits while the source backs off, tries with one
- * flight after that, and starts nothing from `wants` while the store is full: so hydration never
- * makes room for itself by dropping what it has just fetched.
+ * as many at once as the source's limits say, in full groups while more entries are about to come
+ * (store_gather()). It waits while the source backs off, tries with one flight after that, and
+ * starts nothing from `wants` while the store is full: so hydration never makes room for itself by
+ * dropping what it has just fetched.
  */
 #include "core/store_priv.h"
 
@@ -246,6 +247,19 @@ static bool start_some(struct source *src, unsigned n, struct outbox *box)
 	return started > 0;
 }
 
+/* Whether fewer than `n` stand in line and more are about to come. */
+static bool is_short(struct source *src, unsigned n)
+{
+	unsigned there = 0;
+	const struct entry *e;
+
+	for (e = src->renews; e && there < n; e = e->want_next)
+		there++;
+	for (e = src->store->full ? NULL : src->wants; e && there < n; e = e->want_next)
+		there++;
+	return bulk_waits(src, n, there);
+}
+
 void kept_pump(struct source *src, struct outbox *box)
 {
 	unsigned n;
@@ -260,7 +274,7 @@ void kept_pump(struct source *src, struct outbox *box)
 		timer_set(src->store, &src->timer, until);
 		return;
 	}
-	while ((n = room(src)) > 0 && start_some(src, n, box))
+	while ((n = room(src)) > 0 && !is_short(src, n) && start_some(src, n, box))
 		;
 }
 

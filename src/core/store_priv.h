@@ -46,9 +46,10 @@ struct store {
 	struct source *sources; /* all that are not freed */
 	size_t bytes, values;
 	uint64_t evictions;
-	uint64_t flights; /* start number of the newest flight */
-	uint64_t serials; /* newest serial */
-	uint64_t groups;  /* newest group of bulk flights */
+	uint64_t flights;   /* start number of the newest flight */
+	uint64_t serials;   /* newest serial */
+	uint64_t groups;    /* newest group of bulk flights */
+	unsigned gathering; /* calls of store_gather() whose end is to come */
 
 	size_t kept[STORE_KEPT_BITS]; /* how many entries have each enum kept_bit */
 	int64_t kept_at;
@@ -75,6 +76,7 @@ struct source {
 	struct flight *running, *queued, *blocked, *delayed, *gathered;
 	unsigned background; /* running flights that nobody waited for when they started */
 	unsigned bulk;	     /* running flights of hydration and of bulk waiters */
+	bool waits;	     /* a group was not started because more was about to come */
 	struct source_limits limits;
 	struct entry *renews, *wants; /* queues of store_keep.c */
 	struct heap_node timer;	      /* when hydration, or what is gathered, goes on */
@@ -284,6 +286,8 @@ void kept_end(struct entry *e);
 void bulk_gather(struct flight *f);
 /* Starts what may start. True: the source's timer will go on. */
 bool bulk_pump(struct source *src, struct outbox *box);
+/* Whether a group of `n` is worth waiting for: more is about to come. */
+bool bulk_waits(struct source *src, unsigned n, unsigned there);
 /* Its timer: false if there was nothing to give up. */
 bool bulk_give_up(struct source *src, struct outbox *box);
 

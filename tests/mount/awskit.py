@@ -32,4 +32,4 @@ def mount(aws, opts="", source="aws:us-east-1", env=None, **kw):
 
 def hydrated(m, n):
     """Waits until so many values are here."""
-    eventually(lambda: sum(line[0] != "#" for line in m.cached().splitlines()) >= n, f"{n} values are fetched", 15)
+    eventually(lambda: sum(line[0] != "#" for line in m.cached().splitlines()) >= n, f"{n} values are fetched", 60)

@@ -42,13 +42,20 @@ static void open_with(unsigned bulk, unsigned batch)
 	}
 }
 
-static void gather(unsigned n, enum fetch_mode mode)
+static void ask(unsigned n, enum fetch_mode mode)
 {
 	for (unsigned i = 0; i < n; i++) {
 		r[i] = (struct reader){
 			.w = {.done = reader_done, .deadline = CLOCK_NEVER, .bulk = true}};
 		store_fetch(fx.store, v[i], mode, &r[i].w);
 	}
+}
+
+/* store_start_bulk() is to follow. */
+static void gather(unsigned n, enum fetch_mode mode)
+{
+	store_gather(fx.store);
+	ask(n, mode);
 }
 
 static void serve(void)
@@ -145,7 +152,7 @@ Test(bulk, each_name_has_its_own_end)
 Test(bulk, nobody_starts_it_then_time_does)
 {
 	open_with(2, 20);
-	gather(5, FETCH_CACHED);
+	ask(5, FETCH_CACHED);
 	fx_advance(&fx, 49 * NSEC_PER_MSEC);
 	cr_assert_eq(fx.nflights, 0u);
 	fx_advance(&fx, NSEC_PER_MSEC);
@@ -153,6 +160,32 @@ Test(bulk, nobody_starts_it_then_time_does)
 	cr_assert_eq(groups[0], 5u);
 	serve();
 	cr_assert_eq(answered(), 5u);
+	end();
+}
+
+Test(bulk, however_slowly_they_come_groups_are_full)
+{
+	open_with(2, 20);
+	gather(5, FETCH_CACHED);
+	fx_advance(&fx, 5 * SEC);
+	cr_assert_eq(fx.nflights, 0u, "more may come");
+	for (unsigned i = 5; i < 25; i++) {
+		r[i] = (struct reader){
+			.w = {.done = reader_done, .deadline = CLOCK_NEVER, .bulk = true}};
+		store_fetch(fx.store, v[i], FETCH_CACHED, &r[i].w);
+	}
+	fx_advance(&fx, 5 * SEC);
+	cr_assert_eq(fx.nflights, 20u, "a full group waits for nobody");
+	serve();
+	cr_assert_eq(fx.nflights, 20u, "its end does not start what is not full");
+	store_gather(fx.store);
+	store_start_bulk(fx.store);
+	cr_assert_eq(fx.nflights, 20u, "the first caller has not come to his end");
+	store_start_bulk(fx.store);
+	cr_assert_eq(fx.nflights, 25u);
+	serve();
+	cr_assert_eq(answered(), 25u);
+	cr_assert_eq(ngroups, 2u);
 	end();
 }
 
@@ -204,7 +237,7 @@ Test(bulk, what_is_in_memory_needs_no_group_and_a_refresh_keeps_it)
 	open_with(2, 20);
 	for (unsigned i = 0; i < 3; i++)
 		fx_fill(&fx, v[i], "old");
-	gather(3, FETCH_CACHED);
+	ask(3, FETCH_CACHED);
 	cr_assert_eq(answered(), 3u);
 	gather(3, FETCH_REFRESH);
 	store_start_bulk(fx.store);
@@ -281,6 +314,7 @@ Test(bulk, the_end_of_the_source_answers_what_is_gathered)
 	open_with(1, 20);
 	gather(30, FETCH_CACHED);
 	source_detach(fx.src);
+	store_start_bulk(fx.store);
 	cr_assert_eq(answered(), 30u);
 	cr_assert_eq(r[29].code, ENODEV);
 	end();
