@@ -1,45 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* credential_process: a program that prints credentials, run by the spawner. */
 #include "backends/aws_cred_impl.h"
+#include "backends/redact.h"
 
 #include "base/cleanup.h"
 #include "base/text.h"
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 #define PROCESS_LIMIT (30 * NSEC_PER_SEC)
 #define STDERR_MAX    4096
 #define STDERR_SHOWN  160
-#define WORD_MIN      16 /* an access key id has 20 characters, a secret key 40 */
-
-static bool in_key(char c)
-{
-	return isalnum((unsigned char)c) || strchr("+/=_-", c);
-}
-
-/* Copies text that may name a credential: long words with a digit become "[...]". */
-static void redact(const char *text, char *out, size_t size)
-{
-	size_t at = 0;
-	while (*text && at + 6 < size) {
-		size_t len = 0;
-		bool digit = false;
-		for (; text[len] && in_key(text[len]); len++)
-			digit |= isdigit((unsigned char)text[len]) != 0;
-		if (len >= WORD_MIN && digit) {
-			memcpy(out + at, "[...]", 5);
-			at += 5;
-		} else {
-			len = len ? len : 1;
-			size_t room = size - at - 1 < len ? size - at - 1 : len;
-			memcpy(out + at, text, room);
-			at += room;
-		}
-		text += len;
-	}
-	out[at] = '\0';
-}
 
 static int failed(const char *profile, int status, const struct buf *errors, struct sfs_err *err)
 {
