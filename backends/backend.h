@@ -62,6 +62,8 @@ struct list_item {
 	size_t nkeys;
 	bool keys_unknown;   /* multi-key, and the keys come only with the value */
 	int64_t created;     /* wall time ns; 0 = unknown */
+	int64_t expires;     /* wall time ns at which it goes away with all versions: values are not
+				kept longer; 0 = never */
 	const char *version; /* current version if the listing tells, else NULL */
 	const char *meta;    /* JSON object, or NULL */
 };

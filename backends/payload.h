@@ -18,14 +18,18 @@ struct part {
 
 struct payload {
 	_Atomic unsigned refs;
-	char *version;	  /* provider's version id, or NULL: the core fills in a keyed hash of the
-			     bytes */
-	char *meta;	  /* a JSON object: what the provider said, never the value; or NULL */
-	int64_t created;  /* wall time of this version's creation, ns; 0 = unknown */
+	char *version;	 /* provider's version id, or NULL: the core fills in a keyed hash of the
+			    bytes */
+	char *meta;	 /* a JSON object: what the provider said, never the value; or NULL */
+	int64_t created; /* wall time of this version's creation, ns; 0 = unknown */
+	/* The number of this version where the provider counts the versions of a secret up and
+	 * never gives a number twice; 0 = it does not. Of two answers the higher one is newer. */
+	uint64_t ordinal;
 	int64_t ttl_hint; /* seconds the provider says it is valid (lease), or -1 = no hint */
 	bool immutable;	  /* addressed by a fixed version id: needs no refetch */
 	/* Filled by the core when the payload arrives; a back end leaves them 0. */
 	int64_t fetched_boot, fetched_wall;
+	bool dated;	 /* `created` is when it was seen to have changed: the back end told none */
 	uint64_t serial; /* same bytes and version in a row keep the serial; a change gets a new one
 			  */
 	size_t nparts;

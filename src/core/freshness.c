@@ -73,6 +73,13 @@ int64_t fresh_keep_backoff(unsigned fails)
 	return doubled(fails, FRESH_KEEP_CAP);
 }
 
+int64_t fresh_lag(bool counted, int64_t ttl)
+{
+	int64_t lag = ttl > 0 ? clock_after(0, ttl) : 0;
+
+	return counted && lag > FRESH_LAG ? lag : FRESH_LAG;
+}
+
 static bool may_retry(const struct fresh_view *v)
 {
 	return !v->flight && v->now >= v->retry_at && v->now >= v->source_until;

@@ -51,6 +51,10 @@ int64_t fresh_backoff(unsigned fails);
 /* The same for a value that nobody waits for: it doubles on to a minute. */
 int64_t fresh_keep_backoff(unsigned fails);
 
+/* For how long, in ns, an older answer is taken for a lagging replica. Where versions are `counted`
+ * a number never comes back by intent, so that is the value's TTL if it is longer. */
+int64_t fresh_lag(bool counted, int64_t ttl);
+
 /* What is known about an entry at one moment. */
 struct fresh_view {
 	int64_t now;

@@ -20,8 +20,8 @@ struct list_entry {
 	char **keys; /* sorted, unique; NULL = one value */
 	size_t nkeys;
 	bool keys_unknown;
-	int64_t created;
-	char *version, *meta; /* or NULL */
+	int64_t created, expires; /* 0 = unknown, never */
+	char *version, *meta;	  /* or NULL */
 };
 struct listing {
 	_Atomic unsigned refs;

@@ -56,8 +56,11 @@ static int check_one(const struct batch_job *j, struct batch *b, size_t i)
 static void finish_one(const struct batch_job *j, struct batch *b, size_t i)
 {
 	struct flight *f = j->flights[i];
+	int r = check_one(j, b, i);
 
-	if (check_one(j, b, i) == -ENOMEM && flight_may_evict(f))
+	if (r == 0)
+		get_bound(j->in, b->names[i], b->ret[i]);
+	if (r == -ENOMEM && flight_may_evict(f))
 		get_one(j->in, f);
 	else
 		get_end(j->in, f, b->ret[i], &b->errs[i]);

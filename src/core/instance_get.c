@@ -11,6 +11,24 @@
 #define ROOM_TRIES   4
 #define ROOM_WAIT_NS (25 * NSEC_PER_MSEC)
 
+void get_bound(struct instance *in, const char *name, struct payload *p)
+{
+	const struct list_entry *e = NULL;
+	int64_t at, left;
+
+	pthread_mutex_lock(&in->lock);
+	if (in->last)
+		e = listing_find(in->last, name);
+	at = e ? e->expires : 0;
+	pthread_mutex_unlock(&in->lock);
+	if (!at)
+		return;
+	left = at > clock_wall() ? (at - clock_wall()) / NSEC_PER_SEC : 0;
+	if (p->ttl_hint < 0 || left < p->ttl_hint)
+		p->ttl_hint = left;
+	p->immutable = false; /* its version lasts no longer than the secret */
+}
+
 static int call_get(
 	struct instance *in, struct flight *f, struct payload **ret, struct sfs_err *err)
 {
@@ -25,9 +43,11 @@ static int call_get(
 		payload_unref(p);
 	else
 		r = answer_payload(in->conf.name, rq.name, &p, err);
-	if (r == 0)
-		*ret = p;
-	return r;
+	if (r < 0)
+		return r;
+	get_bound(in, rq.name, p);
+	*ret = p;
+	return 0;
 }
 
 static bool given_up(struct flight *f)

@@ -63,6 +63,8 @@ extern const struct source_ops instance_source_ops;
 void get_one(struct instance *in, struct flight *f);
 /* Ends the flight with a payload, or with `err`, which gets the names in front. */
 void get_end(struct instance *in, struct flight *f, struct payload *p, struct sfs_err *err);
+/* What the newest listing says of how long a value may be kept. */
+void get_bound(struct instance *in, const char *name, struct payload *p);
 int get_refused(struct instance *in, int r, struct sfs_err *err); /* the sentence to pool_push() */
 
 /* instance_batch.c */

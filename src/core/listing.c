@@ -145,6 +145,7 @@ static int copy_item(struct list_sink *sink, const struct list_item *item, struc
 	*to = (struct list_entry){
 		.keys_unknown = item->keys_unknown,
 		.created = item->created > 0 ? item->created : 0,
+		.expires = item->expires > 0 ? item->expires : 0,
 	};
 	if (copy_text(item->name, &to->name) == 0 && copy_text(version, &to->version) == 0 &&
 		copy_text(meta, &to->meta) == 0 && copy_keys(sink, item, to) == 0)

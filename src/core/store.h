@@ -31,8 +31,9 @@
  * readers.
  *
  * Never backwards (R64): an answer whose version differs from the one held and was created earlier
- * is dropped and the held value served, unless the source reported a change, a FETCH_REFRESH asked,
- * or a second answer a minute later says the same (a roll-back).
+ * (or has a lower number, where the source counts) is dropped and the held value served, unless the
+ * source reported a change, a FETCH_REFRESH asked, or another answer says the same a minute later
+ * (where the source counts: not before the TTL has passed). Then it is a roll-back.
  *
  * A value leaves memory when its TTL and its stale time are over, by purge, by a permanent error,
  * or for room.

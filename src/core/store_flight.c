@@ -218,18 +218,25 @@ void flight_supersede(struct entry *e)
 
 /* --- success --- */
 
+static bool precedes(const struct payload *p, const struct payload *held)
+{
+	if (p->ordinal && held->ordinal)
+		return p->ordinal < held->ordinal;
+	return p->created && held->created && !held->dated && p->created < held->created;
+}
+
 /* An answer that is older than what is held: a lagging replica, until it is confirmed (R64). */
 static bool is_older(const struct flight *f, const struct payload *p, int64_t now)
 {
 	struct entry *e = f->entry;
 	const struct payload *held = e->payload;
 
-	if (!held || !held->created || !p->created || p->created >= held->created ||
-		!strcmp(held->version, p->version) || e->changed_at || f->asked)
+	if (!held || !precedes(p, held) || !strcmp(held->version, p->version) || e->changed_at ||
+		f->asked)
 		return false;
 	if (!e->older_since)
 		e->older_since = now;
-	return now - e->older_since < FRESH_LAG;
+	return now - e->older_since < fresh_lag(p->ordinal, entry_ttl(e, held));
 }
 
 static void well(struct entry *e, const struct payload *p)
@@ -257,6 +264,18 @@ static void keep_newer(struct flight *f, struct payload *p, struct outbox *box)
 	outbox_event(box, e, STORE_REFRESHED, false);
 }
 
+/* Where the source tells no time, the first version seen may be as old as the secret; another one
+ * is as old as the fetch that brought it. */
+static void date(struct entry *e, struct payload *p)
+{
+	if (e->serial && e->serial != p->serial)
+		e->turned_wall = p->fetched_wall;
+	if (p->created || !e->turned_wall)
+		return;
+	p->created = e->turned_wall;
+	p->dated = true;
+}
+
 static void keep(struct flight *f, struct payload *p, uint64_t print, struct outbox *box)
 {
 	struct entry *e = f->entry;
@@ -264,6 +283,7 @@ static void keep(struct flight *f, struct payload *p, uint64_t print, struct out
 	bool first = !e->serial, same = e->serial == p->serial;
 
 	well(e, p);
+	date(e, p);
 	e->floor = f->seq;
 	e->older_since = 0;
 	e->serial = p->serial;

@@ -146,6 +146,7 @@ struct entry {
 	char *error; /* sentence of the last failure; NULL: none, or no memory for it */
 	int64_t fetched_boot,
 		fetched_wall; /* last success, also when its value was not kept; 0 = never */
+	int64_t turned_wall;  /* a fetch brought another version than the one before; 0 = never */
 	int64_t expires;      /* with a value */
 	int64_t refresh_at;   /* with a value; without: when a wanted one is tried again */
 	int64_t retry_at;     /* end of the back-off */

@@ -32,6 +32,7 @@ static struct fake {
 	unsigned nlist;
 	sem_t listing, list_go;
 	bool stall_list;
+	int64_t expires;    /* of each line of a listing */
 	int64_t line_takes; /* ns of the fake clock before each line of a listing */
 	const char *describe;
 	char filter[64];
@@ -68,8 +69,10 @@ static inline int fake_list(void *state, const struct call *call, const char *fi
 		sem_wait(&fake.list_go);
 	}
 	for (unsigned i = 0; i < fake.nlist; i++) {
-		struct list_item item = {
-			.name = name, .meta = "{\"from\":\"list\"}", .version = "7"};
+		struct list_item item = {.name = name,
+			.meta = "{\"from\":\"list\"}",
+			.version = "7",
+			.expires = fake.expires};
 		int r;
 
 		snprintf(name, sizeof(name), "n%u", i);
