@@ -322,6 +322,23 @@ static int64_t parse_ms(const char *text, size_t len, int64_t wall)
 	return retry_after_ms(text, len);
 }
 
+/* The longer of what header and body of the answer ask for. */
+static int64_t asked_after(const struct run *x, enum http_verdict v)
+{
+	int64_t header = asked_pause(x, "retry-after", retry_after), body = RETRY_AFTER_NONE;
+	if (v != HTTP_ACCEPT && x->rq->pause)
+		body = x->rq->pause(x->rq->arg, x->ret);
+	return body > header ? body : header;
+}
+
+static int64_t own_pause(const struct run *x, int r, enum http_verdict v)
+{
+	int64_t base = x->rq->backoff > 0 ? x->rq->backoff : RETRY_BASE;
+	if (r == 0 && v == HTTP_THROTTLE && x->rq->throttle_backoff > 0)
+		base = x->rq->throttle_backoff;
+	return retry_delay(base, x->retries);
+}
+
 /* What the outcome of an attempt teaches all requests of this identity. */
 static void learn(struct run *x, int r, enum http_verdict v, int64_t after)
 {
@@ -365,8 +382,8 @@ static bool again(struct run *x, int r, enum http_verdict v, int64_t after)
 	}
 	if (!worth_a_retry(r, v) || x->retries + 1 >= max)
 		return false;
-	int64_t pause =
-		retry_pause(x->retries, after, asked_pause(x, "x-amz-retry-after", parse_ms));
+	int64_t pause = retry_pause(
+		own_pause(x, r, v), after, asked_pause(x, "x-amz-retry-after", parse_ms));
 	if (pause >= x->call->deadline - clock_boot())
 		return false;
 	pthread_mutex_lock(&x->h->lock);
@@ -392,8 +409,7 @@ static int attempts(struct run *x)
 	for (;;) {
 		struct sfs_err before;
 		r = send_once(x, &v);
-		int64_t after =
-			r == 0 ? asked_pause(x, "retry-after", retry_after) : RETRY_AFTER_NONE;
+		int64_t after = r == 0 ? asked_after(x, v) : RETRY_AFTER_NONE;
 		learn(x, r, v, after);
 		if (!again(x, r, v, after))
 			return r;

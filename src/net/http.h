@@ -113,15 +113,20 @@ struct http_request {
 	size_t body_len;
 	size_t cap; /* bytes of body that are accepted; above: EFBIG */
 	unsigned flags;
-	unsigned attempts;	 /* at most, HTTP_RESEND not counted; 0 = 3 */
-	int64_t connect_timeout; /* ns; 0 = 3 s */
-	int64_t attempt_timeout; /* ns for one attempt; 0 = until the call's deadline */
+	unsigned attempts;	  /* at most, HTTP_RESEND not counted; 0 = 3 */
+	int64_t connect_timeout;  /* ns; 0 = 3 s */
+	int64_t attempt_timeout;  /* ns for one attempt; 0 = until the call's deadline */
+	int64_t backoff;	  /* ns, base of the pauses before retries; 0 = 100 ms */
+	int64_t throttle_backoff; /* the same after HTTP_THROTTLE; 0 = `backoff` */
 	/* Adds the headers; called before each attempt (0-based), at the moment of sending, in the
 	 * thread of http_do(). An error ends the request with it. */
 	int (*headers)(void *arg, unsigned attempt, struct http_headers *h, struct sfs_err *err);
 	/* Judges a complete answer; NULL: 429 is THROTTLE, 500 502 503 504 are TRANSIENT. A
 	 * redirect never comes here. */
 	enum http_verdict (*judge)(void *arg, const struct http_reply *r);
+	/* After a verdict that is not HTTP_ACCEPT: the ns that the body of the answer asks to wait,
+	 * as Retry-After does; negative = it does not. NULL: bodies ask for nothing. */
+	int64_t (*pause)(void *arg, const struct http_reply *r);
 	void *arg;
 };
 
@@ -133,11 +138,11 @@ struct http_request {
  * full, a pause the server asked for), EINVAL (URL, header), ENOMEM. What could not connect, timed
  * out or was cut is retried like HTTP_TRANSIENT; TLS, caps and redirects are final.
  *
- * Pauses: full jitter (R56), or what Retry-After asks for up to 60 s, or x-amz-retry-after (ms) if
- * that is longer than ours by at most 5 s. One that does not fit into the deadline is not waited
- * for: the answer is returned at once. Requests that come before the moment a Retry-After named
- * wait for it too, or fail with EBUSY (R58). `ret` is cleared first; its body's max is set to the
- * cap. */
+ * Pauses: full jitter (R56) up to 5 s, or what Retry-After asks for up to 60 s, or
+ * x-amz-retry-after (ms) if that is longer than ours by at most 5 s. One that does not fit into the
+ * deadline is not waited for: the answer is returned at once. Requests that come before the moment
+ * a Retry-After named wait for it too, or fail with EBUSY (R58). `ret` is cleared first; its body's
+ * max is set to the cap. */
 int http_do(struct http *h, const struct call *call, const struct http_request *rq,
 	struct http_reply *ret, struct sfs_err *err);
 

@@ -6,16 +6,17 @@
 #include <string.h>
 #include <time.h>
 
-#define BASE_NS	     (100 * NSEC_PER_MSEC)
 #define CAP_NS	     (5 * NSEC_PER_SEC)
 #define AMZ_SLACK_NS (5 * NSEC_PER_SEC) /* botocore's: at most so much above our own pause */
 #define AFTER_MAX_NS (RETRY_AFTER_SECONDS * NSEC_PER_SEC)
 #define DIGITS_MAX   18
 #define DATE_MAX     40
 
-int64_t retry_delay(unsigned n)
+int64_t retry_delay(int64_t base, unsigned n)
 {
-	int64_t limit = n < 6 ? BASE_NS << n : CAP_NS;
+	int64_t limit = base;
+	for (; n > 0 && limit < CAP_NS; n--)
+		limit *= 2;
 	return (int64_t)random_below((uint64_t)(limit < CAP_NS ? limit : CAP_NS));
 }
 
@@ -64,9 +65,9 @@ int64_t retry_after_ms(const char *text, size_t len)
 	return ms < 0 ? RETRY_AFTER_NONE : ms * NSEC_PER_MSEC;
 }
 
-int64_t retry_pause(unsigned n, int64_t after, int64_t after_ms)
+int64_t retry_pause(int64_t own, int64_t after, int64_t after_ms)
 {
-	int64_t own = retry_delay(n), pause = own;
+	int64_t pause = own;
 	if (after_ms > own)
 		pause = after_ms < own + AMZ_SLACK_NS ? after_ms : own + AMZ_SLACK_NS;
 	if (after > AFTER_MAX_NS) /* spread: everybody was told the same moment */

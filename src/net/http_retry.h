@@ -17,16 +17,19 @@
 #define RETRY_AFTER_NONE    (-1)
 #define RETRY_AFTER_SECONDS 60 /* longer than that is not obeyed to the letter */
 
-/* Full jitter: uniform in [0, min(5 s, 100 ms * 2^n)) before retry n, counted from 0. */
-int64_t retry_delay(unsigned n);
+#define RETRY_BASE INT64_C(100000000) /* ns */
+
+/* Full jitter: uniform in [0, min(5 s, base * 2^n)) before retry n, counted from 0. */
+int64_t retry_delay(int64_t base, unsigned n);
 
 /* Retry-After (RFC 9110 section 10.2.3), seconds or a date, as ns from `wall` on; 0 for a date in
  * the past. RETRY_AFTER_NONE for anything else. What is too large saturates. */
 int64_t retry_after(const char *text, size_t len, int64_t wall);
 /* x-amz-retry-after: milliseconds. */
 int64_t retry_after_ms(const char *text, size_t len);
-/* The pause before retry `n`, given what the answer asked for (RETRY_AFTER_NONE: nothing). */
-int64_t retry_pause(unsigned n, int64_t after, int64_t after_ms);
+/* The pause before a retry: our own, unless the answer asked for more (RETRY_AFTER_NONE: nothing).
+ */
+int64_t retry_pause(int64_t own, int64_t after, int64_t after_ms);
 /* Until when nobody else asks either, 0 = no such moment. */
 int64_t retry_hold(int64_t now, int64_t after);
 

@@ -21,7 +21,7 @@ static void check_times(const char *text, size_t len)
 	int64_t wall = -1, after = retry_after(text, len, 0), ms = retry_after_ms(text, len);
 	require(after == RETRY_AFTER_NONE || after >= 0);
 	require(ms == RETRY_AFTER_NONE || ms >= 0);
-	int64_t pause = retry_pause(3, after, ms);
+	int64_t pause = retry_pause(retry_delay(RETRY_BASE, 3), after, ms);
 	require(pause >= 0 && pause <= 65 * NSEC_PER_SEC);
 	require(!http_date(text, len, &wall) || wall >= 0);
 }

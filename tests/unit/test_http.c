@@ -196,6 +196,52 @@ Test(http, amz_retry_after_is_milliseconds)
 	end();
 }
 
+static int64_t pause_of(void *arg, const struct http_reply *r)
+{
+	(void)arg;
+	return r->body.len ? (r->body.data[0] - '0') * NSEC_PER_SEC : -1;
+}
+
+Test(http, a_pause_may_be_asked_for_in_the_body)
+{
+	static const struct http_exchange ex[] = {
+		{.method = "GET", .url = URL, .status = 429, .reply = "4"},
+		{.method = "GET",
+			.url = URL,
+			.status = 429,
+			.reply = "1",
+			.with = "retry-after: 2\n"},
+		OK, {.method = "GET", .url = URL, .status = 404, .reply = "9"}};
+	struct http_request rq = get;
+	rq.pause = pause_of;
+	begin(ex, N(ex));
+	cr_assert_eq(ask(&rq, 10), 0);
+	cr_assert_eq(reply.status, 200);
+	cr_assert_eq(script.paused, 6 * NSEC_PER_SEC, "the longer of the two");
+	cr_assert_eq(ask(&rq, 10), 0, "a final answer asks for nothing");
+	cr_assert_eq(script.paused, 6 * NSEC_PER_SEC);
+	end();
+}
+
+Test(http, the_base_of_pauses_is_by_request)
+{
+	static const struct http_exchange ex[] = {SAY(503), SAY(429), SAY(503)};
+	int64_t longest = 0;
+	for (int i = 0; i < 200; i++) {
+		struct http_request rq = get;
+		rq.backoff = 1;
+		rq.throttle_backoff = NSEC_PER_SEC;
+		begin(ex, N(ex));
+		cr_assert_eq(ask(&rq, 10), 0);
+		cr_assert_eq(script.pauses, 2);
+		if (script.paused > longest)
+			longest = script.paused;
+		end();
+	}
+	cr_assert(longest > NSEC_PER_SEC && longest < 2 * NSEC_PER_SEC + 2, "%lld",
+		(long long)longest);
+}
+
 Test(http, a_pause_beyond_the_deadline_is_not_waited_for)
 {
 	static const struct http_exchange ex[] = {

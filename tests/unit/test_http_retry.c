@@ -20,14 +20,22 @@ Test(retry, delays_are_uniform_below_a_doubling_limit)
 	for (unsigned n = 0; n < N(limit); n++) {
 		unsigned bin[BINS] = {0};
 		for (int i = 0; i < DRAWS; i++) {
-			int64_t d = retry_delay(n);
+			int64_t d = retry_delay(RETRY_BASE, n);
 			cr_assert(d >= 0 && d < limit[n], "%u: %lld", n, (long long)d);
 			bin[d * BINS / limit[n]]++;
 		}
 		for (int b = 0; b < BINS; b++) /* 1000 expected, 30 is one sigma */
 			cr_assert(bin[b] > 800 && bin[b] < 1200, "%u: bin %d has %u", n, b, bin[b]);
 	}
-	cr_assert_lt(retry_delay(1000), 5 * SEC);
+	cr_assert_lt(retry_delay(RETRY_BASE, 1000), 5 * SEC);
+	bool above = false;
+	for (int i = 0; i < 1000; i++) {
+		int64_t d = retry_delay(2 * SEC, 1);
+		cr_assert_lt(d, 4 * SEC);
+		above |= d > 2 * SEC;
+		cr_assert_lt(retry_delay(2 * SEC, 2), 5 * SEC);
+	}
+	cr_assert(above, "another base");
 }
 
 static int64_t after(const char *text)
@@ -82,17 +90,18 @@ Test(retry, dates_come_in_three_forms)
 Test(retry, pauses_obey_up_to_a_minute)
 {
 	for (int i = 0; i < 1000; i++) {
-		int64_t p = retry_pause(0, 5 * SEC, RETRY_AFTER_NONE);
+		int64_t own = retry_delay(RETRY_BASE, 0),
+			p = retry_pause(own, 5 * SEC, RETRY_AFTER_NONE);
 		cr_assert_eq(p, 5 * SEC);
-		p = retry_pause(0, 60 * SEC, RETRY_AFTER_NONE);
+		p = retry_pause(own, 60 * SEC, RETRY_AFTER_NONE);
 		cr_assert_eq(p, 60 * SEC);
-		p = retry_pause(0, 3600 * SEC, RETRY_AFTER_NONE);
+		p = retry_pause(own, 3600 * SEC, RETRY_AFTER_NONE);
 		cr_assert(p >= 30 * SEC && p < 60 * SEC, "spread below the cap");
-		p = retry_pause(0, 0, RETRY_AFTER_NONE);
-		cr_assert_lt(p, 100 * MS, "our own");
-		p = retry_pause(0, RETRY_AFTER_NONE, 2 * SEC);
+		p = retry_pause(own, 0, RETRY_AFTER_NONE);
+		cr_assert_eq(p, own);
+		p = retry_pause(own, RETRY_AFTER_NONE, 2 * SEC);
 		cr_assert_eq(p, 2 * SEC);
-		p = retry_pause(0, RETRY_AFTER_NONE, 3600 * SEC);
+		p = retry_pause(own, RETRY_AFTER_NONE, 3600 * SEC);
 		cr_assert(p >= 5 * SEC && p < 5 * SEC + 100 * MS, "ours and 5 s at most");
 	}
 	cr_assert_eq(retry_hold(100, 5 * SEC), 100 + 5 * SEC);
