@@ -136,7 +136,7 @@ static int take_page(struct listing_run *run, struct aws_answer *a, struct sfs_e
 }
 
 static int list_pages(struct source *st, const struct call *call, const char *filters,
-	struct listing_run *run, struct aws_pages *pages, struct sfs_err *err)
+	struct listing_run *run, struct pages *pages, struct sfs_err *err)
 {
 	_cleanup_(aws_answer_clear) struct aws_answer a = AWS_ANSWER_INIT;
 	_cleanup_(buf_clear) struct buf body = BUF_INIT(BODY_MAX);
@@ -144,7 +144,7 @@ static int list_pages(struct source *st, const struct call *call, const char *fi
 	for (;;) {
 		list_body(st, filters, buf_text(&pages->token), &body);
 		int rc = aws_call(st->s.client, call, &ask, &a, err);
-		if (rc && a.error.kind == AWS_ERR_PAGE && aws_pages_restart(pages))
+		if (rc && a.error.kind == AWS_ERR_PAGE && pages_restart(pages))
 			continue;
 		if (!rc)
 			rc = take_page(run, &a, err);
@@ -161,7 +161,7 @@ static int list(void *state, const struct call *call, const char *filter, struct
 	struct source *st = state;
 	size_t n = st->s.nfilters;
 	_cleanup_(buf_clear) struct buf filters = BUF_INIT(BODY_MAX);
-	_cleanup_(aws_pages_clear) struct aws_pages pages = AWS_PAGES_INIT;
+	_cleanup_(pages_clear) struct pages pages = PAGES_INIT;
 	struct listing_run run = {.sink = sink,
 		.line = {.name = BUF_INIT(SFS_NAME_MAX),
 			.meta = BUF_INIT(SFS_META_MAX),
@@ -259,7 +259,7 @@ static int describe(void *state, const struct call *call, const char *name, stru
 /* --- versions --- */
 
 static int version_pages(struct aws_source *s, const struct call *call, const char *name,
-	struct aws_versions *all, struct aws_pages *pages, struct sfs_err *err)
+	struct aws_versions *all, struct pages *pages, struct sfs_err *err)
 {
 	_cleanup_(aws_answer_clear) struct aws_answer a = AWS_ANSWER_INIT;
 	_cleanup_(buf_clear) struct buf body = BUF_INIT(BODY_MAX);
@@ -275,7 +275,7 @@ static int version_pages(struct aws_source *s, const struct call *call, const ch
 			aws_put(&body, "NextToken", pages->token.data);
 		aws_body_end(&body);
 		int rc = aws_call(s->client, call, &ask, &a, err);
-		if (rc && a.error.kind == AWS_ERR_PAGE && aws_pages_restart(pages)) {
+		if (rc && a.error.kind == AWS_ERR_PAGE && pages_restart(pages)) {
 			aws_versions_clear(all);
 			continue;
 		}
@@ -292,7 +292,7 @@ static int versions(void *state, const struct call *call, const char *name,
 	struct version_sink *sink, struct sfs_err *err)
 {
 	struct aws_source *s = state;
-	_cleanup_(aws_pages_clear) struct aws_pages pages = AWS_PAGES_INIT;
+	_cleanup_(pages_clear) struct pages pages = PAGES_INIT;
 	_cleanup_(aws_versions_clear) struct aws_versions all = {0};
 	int rc = check_name(s, name, err);
 	if (!rc)

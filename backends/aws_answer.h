@@ -7,6 +7,7 @@
 #define SFS_BACKENDS_AWS_ANSWER_H
 
 #include "backends/members.h"
+#include "backends/pages.h"
 #include "backends/seen.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -14,10 +15,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define AWS_TOKEN_MAX 4096 /* NextToken, by the service model */
-#define AWS_PAGES_MAX \
-	20000 /* of one listing: 500,000 secrets at 100 a page, and as many empty ones */
 
 /* Wall time ns of a member of epoch seconds; 0 where it is absent or no usable time. */
 int64_t aws_when(struct json *doc, const struct json_node *obj, const char *key);
@@ -38,16 +35,6 @@ int aws_body_end(struct buf *body);
 
 /* ---- listings of many pages ---- */
 
-struct aws_pages {
-	struct buf token; /* of the page to ask for; empty = the first */
-	struct buf mark;  /* an earlier one, to find out that tokens go round in a circle */
-	unsigned long n, next_mark;
-	bool restarted;
-};
-#define AWS_PAGES_INIT                                                                            \
-	{                                                                                         \
-		.token = BUF_INIT(AWS_TOKEN_MAX), .mark = BUF_INIT(AWS_TOKEN_MAX), .next_mark = 1 \
-	}
 /* A line of a listing. Set the buffers up with their maxima; aws_line() empties them first. */
 struct aws_line {
 	struct buf name, meta, version;
@@ -60,12 +47,8 @@ int aws_line(struct json *doc, const struct json_node *entry, const char *when,
 	void (*version)(struct json *doc, const struct json_node *entry, struct buf *out),
 	struct aws_line *ret);
 
-/* Takes NextToken of an answer: 1 = there is another page, 0 = that was the last (absent, null or
- * empty). EBADMSG: no string, or tokens that come again; EFBIG: more than AWS_PAGES_MAX pages. */
+/* pages_next() with NextToken of an answer. */
 int aws_pages_next(
-	struct aws_pages *p, struct json *doc, const struct json_node *root, struct sfs_err *err);
-/* The service no longer knows the token: true once, and the listing starts again. */
-bool aws_pages_restart(struct aws_pages *p);
-void aws_pages_clear(struct aws_pages *p);
+	struct pages *p, struct json *doc, const struct json_node *root, struct sfs_err *err);
 
 #endif

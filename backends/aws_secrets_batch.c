@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define BATCH_BODY_MAX (SFS_BATCH_MAX * (AWS_SECRET_ID_MAX + 8) + 2 * AWS_TOKEN_MAX)
+#define BATCH_BODY_MAX (SFS_BATCH_MAX * (AWS_SECRET_ID_MAX + 8) + 2 * PAGES_TOKEN_MAX)
 
 static const struct aws_op op_batch = {"secretsmanager.BatchGetSecretValue",
 	"secretsmanager:BatchGetSecretValue", 16 * 1024 * 1024};
@@ -81,8 +81,8 @@ static bool item_is(struct json *doc, const struct json_node *item, const char *
 
 static void take_error(struct batch *b, struct json *doc, const struct json_node *item)
 {
-	_cleanup_(buf_clear) struct buf code = BUF_INIT(AWS_TOKEN_MAX),
-					message = BUF_INIT(4 * AWS_TOKEN_MAX);
+	_cleanup_(buf_clear) struct buf code = BUF_INIT(PAGES_TOKEN_MAX),
+					message = BUF_INIT(4 * PAGES_TOKEN_MAX);
 	member_string(doc, item, "ErrorCode", &code);
 	member_string(doc, item, "Message", &message);
 	for (size_t i = 0; i < b->n; i++)
@@ -110,7 +110,7 @@ static int take_page(struct batch *b, struct aws_answer *a, struct sfs_err *err)
 	return 0;
 }
 
-static int ask_pages(struct batch *b, bool *ret_some, struct aws_pages *pages, struct sfs_err *err)
+static int ask_pages(struct batch *b, bool *ret_some, struct pages *pages, struct sfs_err *err)
 {
 	_cleanup_(aws_answer_clear) struct aws_answer a = AWS_ANSWER_INIT;
 	_cleanup_(buf_clear) struct buf body = BUF_INIT(BATCH_BODY_MAX);
@@ -118,7 +118,7 @@ static int ask_pages(struct batch *b, bool *ret_some, struct aws_pages *pages, s
 	for (;;) {
 		make_body(b, buf_text(&pages->token), &body);
 		int rc = aws_call(b->s->client, b->call, &ask, &a, err);
-		if (rc && a.error.kind == AWS_ERR_PAGE && aws_pages_restart(pages))
+		if (rc && a.error.kind == AWS_ERR_PAGE && pages_restart(pages))
 			continue;
 		if (!rc)
 			rc = take_page(b, &a, err);
@@ -151,7 +151,7 @@ static void drop(struct batch *b)
 int aws_secrets_get_batch(void *state, const struct call *call, const char *const *names, size_t n,
 	struct payload **ret, struct sfs_err *errs, struct sfs_err *err)
 {
-	_cleanup_(aws_pages_clear) struct aws_pages pages = AWS_PAGES_INIT;
+	_cleanup_(pages_clear) struct pages pages = PAGES_INIT;
 	struct batch b = {state, call, names, n, {0}, ret, errs};
 	bool some = false;
 	size_t together = 0;

@@ -303,7 +303,7 @@ static int describe(void *state, const struct call *call, const char *name, stru
 	struct aws_parameters *s = state;
 	struct aws_arn arn;
 	_cleanup_(aws_answer_clear) struct aws_answer a = AWS_ANSWER_INIT;
-	_cleanup_(aws_pages_clear) struct aws_pages pages = AWS_PAGES_INIT;
+	_cleanup_(pages_clear) struct pages pages = PAGES_INIT;
 	_cleanup_(buf_clear) struct buf body = BUF_INIT(BODY_MAX), full = BUF_INIT(BODY_MAX);
 	int rc = aws_parameters_name(s, name, &full, err);
 	if (!rc && aws_arn_parse(name, &arn))
@@ -390,7 +390,7 @@ static int tell(const struct history *h, struct version_sink *sink)
 }
 
 static int history_page(
-	struct history *h, struct aws_answer *a, struct aws_pages *pages, struct sfs_err *err)
+	struct history *h, struct aws_answer *a, struct pages *pages, struct sfs_err *err)
 {
 	const struct json_node *n = member_array(a->json, a->root, "Parameters");
 	int rc = 0;
@@ -408,7 +408,7 @@ static int versions(void *state, const struct call *call, const char *name,
 {
 	struct aws_parameters *s = state;
 	_cleanup_(aws_answer_clear) struct aws_answer a = AWS_ANSWER_INIT;
-	_cleanup_(aws_pages_clear) struct aws_pages pages = AWS_PAGES_INIT;
+	_cleanup_(pages_clear) struct pages pages = PAGES_INIT;
 	_cleanup_(history_clear) struct history h = {.text = BUF_INIT(SFS_CONFIG_MAX)};
 	_cleanup_(buf_clear) struct buf body = BUF_INIT(BODY_MAX), full = BUF_INIT(BODY_MAX);
 	int rc = aws_parameters_name(s, name, &full, err);

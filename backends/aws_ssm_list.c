@@ -102,7 +102,7 @@ static int take_page(struct run *r, struct aws_answer *a, struct sfs_err *err)
 static int list_pages(struct run *r, bool by_path, struct aws_error *ret_said, struct sfs_err *err)
 {
 	_cleanup_(aws_answer_clear) struct aws_answer a = AWS_ANSWER_INIT;
-	_cleanup_(aws_pages_clear) struct aws_pages pages = AWS_PAGES_INIT;
+	_cleanup_(pages_clear) struct pages pages = PAGES_INIT;
 	_cleanup_(buf_clear) struct buf body = BUF_INIT(FILTERS_MAX);
 	const struct aws_ask ask = {.op = by_path ? &op_by_path : &op_describe, .body = &body};
 	int rc = 1;
@@ -113,7 +113,7 @@ static int list_pages(struct run *r, bool by_path, struct aws_error *ret_said, s
 		else
 			body_describe(r, token, &body);
 		rc = aws_call(r->s->client, r->call, &ask, &a, err);
-		if (rc && a.error.kind == AWS_ERR_PAGE && aws_pages_restart(&pages)) {
+		if (rc && a.error.kind == AWS_ERR_PAGE && pages_restart(&pages)) {
 			rc = 1;
 			continue;
 		}

@@ -44,3 +44,42 @@ bool member_is(struct json *doc, const struct json_node *obj, const char *key, c
 	_cleanup_(buf_clear) struct buf text = BUF_INIT(SFS_NAME_MAX);
 	return member_string(doc, obj, key, &text) == 0 && !strcmp(buf_text(&text), s);
 }
+
+static bool listed(const char *const *names, const char *name)
+{
+	for (; *names; names++)
+		if (!strcmp(*names, name))
+			return true;
+	return false;
+}
+
+static bool may_tell(const char *const *only, const char *const *never, const struct buf *key,
+	const struct json_node *m)
+{
+	const char *name = buf_text(key);
+	if (strlen(name) != key->len || json_kind(m) == JSON_NULL || listed(never, name))
+		return false;
+	return !only || listed(only, name);
+}
+
+int member_facts(struct json *doc, const struct json_node *obj, const char *const *only,
+	const char *const *never, struct buf *out)
+{
+	_cleanup_(buf_clear) struct buf key = BUF_INIT(SFS_META_MAX);
+	bool first = true;
+	int rc = buf_char(out, '{');
+	const struct json_node *m = json_first(doc, obj);
+	for (; m && rc == 0; m = json_next(doc, m)) {
+		buf_reset(&key);
+		rc = json_key(doc, m, &key);
+		if (rc || !may_tell(only, never, &key, m))
+			continue;
+		if (!first)
+			buf_char(out, ',');
+		first = false;
+		json_quote(out, buf_text(&key), key.len);
+		buf_char(out, ':');
+		rc = json_compact(doc, m, out);
+	}
+	return rc ? rc : buf_char(out, '}');
+}

@@ -22,4 +22,10 @@ int member_text_of(struct json *doc, const struct json_node *n, struct buf *out)
 /* The member is that string. */
 bool member_is(struct json *doc, const struct json_node *obj, const char *key, const char *s);
 
+/* Appends an object as compact JSON: the members of `only` (names ended by NULL), or all where it
+ * is NULL; not those of `never`, which hold a value (today or in another answer), and none that is
+ * null. */
+int member_facts(struct json *doc, const struct json_node *obj, const char *const *only,
+	const char *const *never, struct buf *out);
+
 #endif

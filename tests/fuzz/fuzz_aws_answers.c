@@ -86,14 +86,14 @@ static void visit(struct json *doc, const struct json_node *n)
 
 static void pages(struct json *doc)
 {
-	struct aws_pages p = AWS_PAGES_INIT;
+	struct pages p = PAGES_INIT;
 	struct sfs_err err = {0};
 	int rc = aws_pages_next(&p, doc, json_root(doc), &err);
 	check(rc == 1 ? p.token.len > 0 : rc <= 0);
 	/* The same token again goes round. */
 	if (rc == 1)
 		check(aws_pages_next(&p, doc, json_root(doc), &err) == -EBADMSG);
-	aws_pages_clear(&p);
+	pages_clear(&p);
 }
 
 static void names(const char *text)
