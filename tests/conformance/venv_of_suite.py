@@ -9,6 +9,7 @@ import sys
 SRC = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 VENV = os.environ.get("SFS_VENV") or f"{SRC}/build/venv"
 PINNED = f"{SRC}/tests/conformance/requirements.txt"
+CLOUDS = ("AWS_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_", "GCE_")  # variables of whoever runs the tests
 
 
 def complete():
@@ -43,8 +44,9 @@ def enter():
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not complete():
             install()
-    env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-    env.update(SFS_IN_VENV=VENV, AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/nonexistent", AWS_SHARED_CREDENTIALS_FILE="/nonexistent")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(CLOUDS)}
+    env.update(SFS_IN_VENV=VENV, AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/nonexistent", AWS_SHARED_CREDENTIALS_FILE="/nonexistent",
+               CLOUDSDK_CONFIG="/nonexistent", NO_GCE_CHECK="true")
     os.execve(f"{VENV}/bin/python3", [f"{VENV}/bin/python3", *sys.argv], env)
 
 

@@ -75,6 +75,8 @@ class Parser:
         operator, value = self.take(), self.take()
         if not operator or operator[0] != "operator" or not value or value[0] not in ("word", "text"):
             raise Bad(f"no operator and value after {field}")
+        if value[1].startswith("~") and value[0] == "word":
+            raise Bad("=~ is gcloud's own")
         value = value[1]
         while self.take(("operator", ":")):  # times have colons
             value += ":" + (self.take() or ("", ""))[1]

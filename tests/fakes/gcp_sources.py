@@ -58,7 +58,7 @@ class Sources:
         self.resign = None            # another implementation's opinion of a signature: fn(request) -> signature
         self.impersonators = {}       # email -> names of those who may have its tokens
         self.longest = 3600           # lifetime of an impersonated token at most
-        self.fraction = 0             # which spelling of expireTime, see stamp()
+        self.fraction = 2             # which spelling of expireTime, see stamp()
         self.metadata, self.universe = "google", None
         self.attached = None          # email of the machine's account
         self.kept = None              # the metadata server's token and its end
@@ -218,7 +218,7 @@ def exchange(h, src, form):
 
 def check_aws_token(src, text):
     """The second decoding: the form's was the first. Then the signature of the request that the token is."""
-    if re.search(r"[^A-Za-z0-9%._~*+-]", text):
+    if re.search(r"[^A-Za-z0-9%._~*+/-]", text):
         raise OAuth(400, "invalid_request", "the AWS token is not percent-encoded")
     try:
         token = json.loads(unquote(text))
@@ -282,7 +282,7 @@ def impersonate(h, src, email, body):
     life = re.fullmatch(r"(\d+)s", body.get("lifetime", "3600s"))
     if not life or not 0 < int(life[1]) <= src.longest:
         raise Refused("INVALID_ARGUMENT", "The requested lifetime is not allowed.")
-    if set(body) - {"delegates", "scope", "lifetime"} or not isinstance(body.get("scope"), list) or not isinstance(body.get("delegates", []), list):
+    if set(body) - {"delegates", "scope", "lifetime"} or not isinstance(body.get("scope"), list) or not isinstance(body.get("delegates") or [], list):
         raise Refused("INVALID_ARGUMENT", "Invalid JSON payload received.")
     seconds = min(int(life[1]), src.life)
     access = src.gcp.mint(email, seconds, body["scope"])
@@ -331,7 +331,7 @@ def service_account(h, src, what, query):
 
 
 def google_metadata(h, src, path, query):
-    src.note("metadata", (path, query, dict(h.headers.items())))
+    src.note("metadata", (path, query, h.headers))
     if odd_metadata(h, src):
         return
     if h.headers.get("X-Forwarded-For") or (path != "/" and h.headers.get("Metadata-Flavor") != "Google"):
@@ -368,7 +368,7 @@ def aws_metadata(h, src, path):
 
 
 def subject(h, src):
-    src.note("subject", dict(h.headers.items()))
+    src.note("subject", h.headers)
     play_fault(h, src, "subject")
     fit = all(h.headers.get(k) == v for k, v in src.subject_headers.items())
     reply(h, 200 if fit else 403, src.subject if fit else "", "text/plain")
@@ -455,3 +455,6 @@ def answer(self):
             reply(self, 400, OAuth(400, "invalid_request", str(e)).body())
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+        except Exception as e:  # of this stand-in: whoever looks at the answer shall see it
+            reply(self, 500, OAuth(500, "internal_failure", f"{type(e).__name__}: {e}").body())
+            raise

@@ -67,16 +67,17 @@ def number_of(text):
 
 def token_of(offset, bound):
     """Every character that must be encoded in a query is in it."""
-    return base64.b64encode(b"\xfb\xff\xbe" + f"{bound}:{offset}:".encode() + b"\xff" * (2 - len(f"{offset}") % 3 + 2)).decode().rstrip("=") + "+/=="
+    seal = hashlib.sha256(f"{bound}:{offset}".encode()).hexdigest()[:20]
+    return base64.b64encode(b"\xfb\xff\xbe" + f"{offset}:{seal}".encode()).decode().rstrip("=") + "+/=="
 
 
 def offset_of(token, bound):
     if not token:
         return 0
-    m = re.search(rb"([0-9a-f]{20}):(\d+):", base64.b64decode(token.removesuffix("+/==") + "===")) if token.endswith("+/==") else None
-    if not m or m[1].decode() != bound:
+    m = re.match(rb"\xfb\xff\xbe(\d{1,9}):", base64.b64decode(re.sub(r"[^A-Za-z0-9+/]", "", token) + "==="))
+    if not m or token_of(int(m[1]), bound) != token:
         raise Refused("INVALID_ARGUMENT", "The page token is invalid.")
-    return int(m[2])
+    return int(m[1])
 
 
 def masked(answer, fields):
