@@ -44,7 +44,7 @@ struct cred_chain {
 	bool wanted, running;
 	uint64_t runs; /* that have ended */
 	struct cred *current;
-	int64_t renew_at, block_at; /* of `current`, in its wall time */
+	int64_t renew_at, block_at; /* of `current`, by the clock it expires by */
 	bool rejected;		    /* `current` was, and is served no more */
 	bool outdated;		    /* what `current` was made from has changed */
 	bool said;		    /* that `current` cannot be renewed */
@@ -120,9 +120,24 @@ int64_t cred_clock(const struct cred_chain *c)
 	return clock_wall() + atomic_load(&c->skew);
 }
 
+/* The clock that sets expire by. */
+static int64_t now_of(const struct cred_chain *c)
+{
+	return c->conf.boot_time ? clock_boot() : cred_clock(c);
+}
+
+const char *cred_expiry_text(
+	const struct cred_chain *c, const struct cred *set, char out[CLOCK_TEXT])
+{
+	int64_t wall = set->expires;
+	if (!wall)
+		return "never";
+	return clock_text(c->conf.boot_time ? wall - clock_boot() + clock_wall() : wall, out);
+}
+
 static bool over(const struct cred_chain *c, const struct cred *set)
 {
-	return set->expires && cred_clock(c) >= set->expires;
+	return set->expires && now_of(c) >= set->expires;
 }
 
 /* Whether what we have may be handed out. */
@@ -141,15 +156,28 @@ static void pause_for(struct cred_chain *c, int64_t ns)
  * together. */
 static void schedule(struct cred_chain *c, const struct cred *set)
 {
-	int64_t life = set->expires - (set->obtained + atomic_load(&c->skew));
+	int64_t skew = c->conf.boot_time ? 0 : atomic_load(&c->skew);
+	int64_t life = set->expires - (set->obtained + skew), ahead = c->conf.renew_ahead;
 	life = life > 0 ? life : 0;
-	int64_t ahead = c->conf.renew_ahead < life / 4 ? c->conf.renew_ahead : life / 4;
+	if (c->conf.renew_part && ahead < life / c->conf.renew_part)
+		ahead = life / c->conf.renew_part;
+	ahead = ahead < life / 4 ? ahead : life / 4;
 	int64_t block = c->conf.block_ahead < ahead / 3 ? c->conf.block_ahead : ahead / 3;
 	c->renew_at = c->block_at = CLOCK_NEVER;
 	if (!set->expires)
 		return;
 	c->renew_at = set->expires - ahead - (int64_t)random_below((uint64_t)ahead / 5 + 1);
 	c->block_at = set->expires - block;
+}
+
+/* Before the source is asked again for something newer than what it just gave once more. */
+static void pause_same(struct cred_chain *c)
+{
+	int64_t left = c->current->expires - now_of(c) - c->conf.renew_ahead;
+	pause_for(c, PAUSE_MAX);
+	if (!c->conf.renew_pause)
+		return;
+	c->pause_until = clock_boot() + (left > c->conf.renew_pause ? left : c->conf.renew_pause);
 }
 
 /* A run brought `set`, whose reference is taken over. */
@@ -165,8 +193,18 @@ static void adopt(struct cred_chain *c, struct cred *set)
 	c->rejected = c->said = false;
 	err_clear(&c->failure);
 	c->pause = c->pause_until = 0;
-	if (cred_clock(c) >= c->renew_at) /* the source has nothing newer yet: not at each read */
-		pause_for(c, PAUSE_MAX);
+	if (now_of(c) >= c->renew_at) /* the source has nothing newer yet: not at each read */
+		pause_same(c);
+}
+
+/* What is still good is not renewed more often than that, but what has expired at once. */
+static void pause_usable(struct cred_chain *c)
+{
+	int64_t ns = c->conf.renew_pause, now = clock_boot();
+	int64_t left = c->current->expires ? c->current->expires - now_of(c) : ns;
+	ns = ns < left ? ns : left;
+	if (c->pause_until < now + ns)
+		c->pause_until = now + ns;
 }
 
 static void fail(struct cred_chain *c, const struct sfs_err *why)
@@ -177,11 +215,14 @@ static void fail(struct cred_chain *c, const struct sfs_err *why)
 	if (c->pause > PAUSE_MAX)
 		c->pause = PAUSE_MAX;
 	pause_for(c, c->pause);
-	if (!usable(c) || c->said)
+	if (!usable(c))
+		return;
+	pause_usable(c);
+	if (c->said)
 		return;
 	c->said = true;
 	log_warn("%s: the credentials cannot be renewed, those in use are good until %s: %s",
-		c->name, c->current->expires ? clock_text(c->current->expires, until) : "revoked",
+		c->name, c->current->expires ? cred_expiry_text(c, c->current, until) : "revoked",
 		why->msg);
 }
 
@@ -208,9 +249,11 @@ static int run_row(struct cred_chain *c, size_t i, const struct call *call, stru
 	int r = row->fetch(c->conf.state, call, &set, err);
 	if (r == 0) {
 		set->row = row->name;
+		if (c->conf.boot_time)
+			set->obtained = clock_boot();
 		if (over(c, set))
 			r = err_set(err, EKEYEXPIRED, "what %s gives expired at %s", set->source,
-				clock_text(set->expires, when));
+				cred_expiry_text(c, set, when));
 	}
 	c->next[i].state = r == 0 ? ROW_USED : r == -ENODATA ? ROW_NONE : ROW_FAILED;
 	snprintf(c->next[i].why, sizeof(c->next[i].why), "%s", r == 0 ? set->source : err->msg);
@@ -321,7 +364,7 @@ static int give_failure(const struct cred_chain *c, struct sfs_err *err)
 	if (c->current && over(c, c->current)) {
 		err_set(err, EKEYEXPIRED,
 			"the credentials (%s) expired at %s and cannot be renewed: %s",
-			c->current->source, clock_text(c->current->expires, when), c->failure.msg);
+			c->current->source, cred_expiry_text(c, c->current, when), c->failure.msg);
 		err->passes = err_transient(&c->failure); /* an outage of who gives them */
 		return -EKEYEXPIRED;
 	}
@@ -354,7 +397,7 @@ static int need_now(struct cred_chain *c, const struct call *call, struct sfs_er
  * failure: the set is good. */
 static void renew(struct cred_chain *c, const struct call *call)
 {
-	int64_t now = cred_clock(c), boot = clock_boot();
+	int64_t now = now_of(c), boot = clock_boot();
 	bool wait = c->outdated || now >= c->block_at;
 	uint64_t ticket;
 	if ((!wait && now < c->renew_at) || boot < c->pause_until || ask(c, &ticket, NULL) < 0)
@@ -373,7 +416,7 @@ static void look(struct cred_chain *c)
 	bool changed = c->conf.changed(c->conf.state);
 	pthread_mutex_lock(&c->lock);
 	c->looking = false;
-	c->look_at = clock_boot() + LOOK_EVERY;
+	c->look_at = clock_boot() + (c->conf.look_every ? c->conf.look_every : LOOK_EVERY);
 	if (changed) {
 		c->outdated = true;
 		c->pause = c->pause_until = 0;

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/call.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/secret.h"
 #include <stdbool.h>
@@ -23,11 +24,12 @@
 /* One generation: immutable and reference counted, so that id, key and token never mix. */
 struct cred {
 	struct secret *field[CRED_FIELDS]; /* meaning by provider; NULL = absent */
-	int64_t expires;		   /* wall time ns; 0 = never */
-	int64_t obtained;		   /* wall time ns */
-	const char *row;		   /* which row it came from; set by the chain */
-	char *source;	 /* for people: "profile dev, role arn:..., by web identity" */
-	char *principal; /* who we are if the source tells; NULL = unknown */
+	int64_t expires;  /* ns by the clock of the chain: wall time, or with `boot_time`
+			     CLOCK_BOOTTIME;  0 = never */
+	int64_t obtained; /* the same */
+	const char *row;  /* which row it came from; set by the chain */
+	char *source;	  /* for people: "profile dev, role arn:..., by web identity" */
+	char *principal;  /* who we are if the source tells; NULL = unknown */
 };
 /* A new set with one reference, the fields taken over on success only; strings copied. NULL = no
  * memory. */
@@ -66,6 +68,16 @@ struct cred_conf {
 	 * never. Called by cred_get() at most once a second and never at the same time as itself,
 	 * but at the same time as rows. */
 	bool (*changed)(void *state);
+	int64_t look_every; /* ns between two looks; 0 = that second */
+	/* Sets expire by CLOCK_BOOTTIME: where a lifetime is told, so that a wall clock that is
+	 * wrong or is set does not matter. */
+	bool boot_time;
+	unsigned renew_part; /* renew at least this part of the lifetime ahead (10 = a tenth); 0 =
+				`renew_ahead` for all */
+	/* ns at least between two tries to renew a set that is still good; a source that gives the
+	 * same set again is left alone until `renew_ahead` before its expiry. 0 = the pauses after
+	 * any failure. */
+	int64_t renew_pause;
 };
 
 /* Errors: ENOMEM. */
@@ -90,7 +102,7 @@ int cred_get(struct cred_chain *c, const struct call *call, struct cred **ret, s
  * ends that: cred_get() then returns `bad` itself, so one need not try it again. At most one such
  * renewal each 10 s; false = not done, the set stays. */
 bool cred_reject(struct cred_chain *c, const struct cred *bad);
-/* The clock of the provider minus ours, for comparing expiry; default 0. */
+/* The clock of the provider minus ours, for comparing expiry in wall time; default 0. */
 void cred_skew(struct cred_chain *c, int64_t ns);
 int64_t cred_clock(const struct cred_chain *c); /* wall time with the skew, ns */
 
@@ -98,6 +110,9 @@ int64_t cred_clock(const struct cred_chain *c); /* wall time with the skew, ns *
  * not ("not configured: ...", "failed: ...", "not reached"). No lock is held meanwhile. */
 void cred_walk(struct cred_chain *c, void (*say)(void *arg, const char *row, const char *result),
 	void *arg);
+/* The wall time at which a set of this chain expires, for people; "never". */
+const char *cred_expiry_text(
+	const struct cred_chain *c, const struct cred *set, char out[CLOCK_TEXT]);
 /* The current set without fetching, or NULL; with a reference. */
 struct cred *cred_current(struct cred_chain *c);
 /* Tests: waits until no row runs. */

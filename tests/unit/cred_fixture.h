@@ -29,6 +29,8 @@ struct source {
 	int64_t life;	 /* ns of the next set; 0 = for ever */
 	unsigned ran[2]; /* how often each was asked */
 	unsigned serial; /* makes each set another one; 0 = always the same */
+	bool boot;	 /* sets expire by boot time */
+	int64_t until;	 /* when the next set expires, whenever it is asked for; 0 = by `life` */
 	bool held;	 /* rows wait until it is false */
 	unsigned inside; /* rows that wait */
 	bool changed;
@@ -53,7 +55,10 @@ static inline int fetch(struct source *s, int row, struct cred **ret, struct sfs
 	hold_up(s);
 	pthread_mutex_lock(&s->lock);
 	int result = s->result[row];
-	int64_t expires = s->life ? clock_wall() + s->life : 0;
+	int64_t expires = s->until   ? s->until
+			  : !s->life ? 0
+			  : s->boot  ? clock_boot() + s->life
+				     : clock_wall() + s->life;
 	snprintf(key, sizeof(key), "key-%u", s->serial ? s->serial++ : 0);
 	s->ran[row]++;
 	pthread_mutex_unlock(&s->lock);
@@ -103,6 +108,27 @@ static inline struct cred_chain *chain(int64_t life)
 		.changed = has_changed};
 	clock_fake(1000 * NSEC_PER_SEC, WALL);
 	src.life = life;
+	src.serial = 1;
+	cr_assert_eq(cred_chain_new(&conf, &c, NULL), 0);
+	return c;
+}
+
+/* As Google's are: by boot time, a tenth ahead, tries half a minute apart. */
+static inline struct cred_chain *boot_chain(int64_t life)
+{
+	struct cred_chain *c = NULL;
+	struct cred_conf conf = {.name = "gcp/test",
+		.rows = rows,
+		.state = &src,
+		.renew_ahead = 4 * MIN,
+		.changed = has_changed,
+		.look_every = 1,
+		.boot_time = true,
+		.renew_part = 10,
+		.renew_pause = 30 * NSEC_PER_SEC};
+	clock_fake(1000 * NSEC_PER_SEC, WALL);
+	src.life = life;
+	src.boot = true;
 	src.serial = 1;
 	cr_assert_eq(cred_chain_new(&conf, &c, NULL), 0);
 	return c;
