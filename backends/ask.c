@@ -43,6 +43,7 @@ int ask_do(struct http *h, const struct call *call, const struct ask *ask, struc
 		.connect_timeout = ask->timeout,
 		.attempt_timeout = ask->timeout,
 		.headers = add_headers,
+		.judge = ask->judge,
 		.arg = (void *)(uintptr_t)ask};
 	return http_do(h, call, &rq, ret, err);
 }

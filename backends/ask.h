@@ -21,6 +21,9 @@ struct ask {
 	const struct buf *body; /* NULL = none */
 	size_t cap;		/* of the answer's body; 0 = ASK_REPLY_MAX */
 	unsigned flags, attempts;
+	enum http_verdict (*judge)(
+		void *arg, const struct http_reply *r); /* as struct http_request,
+							    without its arg */
 	int64_t timeout; /* of one attempt and of connecting, ns; 0 = as struct http_request */
 };
 /* At most ASK_HEADERS of both. */

@@ -25,11 +25,10 @@ enum gcp_cred_field {
 
 struct gcp_cred;
 
-/* `http` carries token and metadata requests; env, conf and http are borrowed until
- * gcp_cred_free(), `opts` only now. No network. Errors: EINVAL, ENOMEM. */
-int gcp_cred_new(const struct backend_env *env, const struct gcp_conf *conf,
-	const struct opt_values *opts, struct http *http, struct gcp_cred **ret,
-	struct sfs_err *err);
+/* `http` carries token and metadata requests; all are borrowed until gcp_cred_free(). No network.
+ * ENOMEM. */
+int gcp_cred_new(const struct backend_env *env, const struct gcp_conf *conf, struct http *http,
+	struct gcp_cred **ret, struct sfs_err *err);
 /* Frees the chain too. NULL is fine. */
 void gcp_cred_free(struct gcp_cred *g);
 

@@ -14,10 +14,12 @@
 #include "base/clock.h"
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define GCP_SCOPE_CLOUD "https://www.googleapis.com/auth/cloud-platform"
-#define GCP_SCOPE_IAM	"https://www.googleapis.com/auth/iam" /* a token that is impersonated with \
-							       */
+#define GCP_SCOPE_IAM                                                              \
+	"https://www.googleapis.com/auth/iam" /* a token that is impersonated with \
+					       */
 
 struct gcp_cred {
 	const struct backend_env *env;
@@ -32,11 +34,13 @@ struct gcp_cred {
 						     that took the place of the file's, and the
 						     file's at that time */
 	int64_t none_until; /* boot time until which it is known that there is no metadata server */
-	struct sfs_err none;
-	bool seen;	       /* the metadata server has answered once */
-	int64_t probe_started; /* boot time of the first probe; 0 = none yet */
-	char *seen_universe;   /* as the metadata server says; NULL = not asked yet */
-	char *seen_email;
+	struct sfs_err none;	 /* what was found instead */
+	char *metadata_universe; /* as it says, "" = googleapis.com; NULL = not asked yet */
+	char *metadata_email;	 /* escaped; "" = it has none; NULL = not asked yet */
+
+	int64_t born;	      /* boot time of gcp_cred_new() */
+	atomic_bool seen;     /* the metadata server has answered */
+	_Atomic int64_t skew; /* clock of Google minus ours, ns */
 
 	pthread_mutex_t lock;
 	char *project;	       /* as the metadata server says; NULL = not asked yet */
@@ -89,9 +93,20 @@ int gcp_cred_impersonated(struct gcp_cred *g, const struct call *call, const str
  * takes over universe and quota project. */
 int gcp_cred_doc(struct gcp_cred *g, const struct call *call, const struct gcp_doc *doc,
 	const char *scope, struct gcp_found *ret, struct sfs_err *err);
-/* The metadata server; -ENODATA: there is none. */
-int gcp_cred_metadata(struct gcp_cred *g, const struct call *call, const char *scope,
-	struct gcp_found *ret, struct sfs_err *err);
+/* The same of a file, which is watched from then on; `from` is what names it, or NULL. */
+int gcp_cred_file(struct gcp_cred *g, const struct call *call, const char *path, const char *from,
+	const char *scope, struct gcp_found *ret, struct sfs_err *err);
+/* The errno of a file that cannot be read, as who reads a secret gets it; "FROM: " in front. */
+int gcp_file_error(int r, const char *from, struct sfs_err *err);
+/* The credentials of `path` are for `universe` (taken over; NULL = googleapis.com): EINVAL if
+ * another one is configured, so that nothing is sent. */
+int gcp_take_universe(struct gcp_cred *g, const char *path, char *universe, struct gcp_found *f,
+	struct sfs_err *err);
+/* Steps of `secretfs check` that a file gives: the hosts that are asked with it. */
+void gcp_check_file(struct gcp_cred *g, const char *path, struct check_sink *sink);
+/* The metadata server; -ENODATA: there is none, or it has no service account. */
+int gcp_cred_metadata(
+	struct gcp_cred *g, const struct call *call, struct gcp_found *ret, struct sfs_err *err);
 
 /* impersonate=: replaces token, expiry, source and principal of `found`, whose token has
  * GCP_SCOPE_IAM or more, by those of the service account `email`; its universe stays. The URL is
@@ -100,6 +115,8 @@ int gcp_impersonate(struct gcp_cred *g, const struct call *call, const char *ema
 	struct gcp_found *found, struct sfs_err *err);
 
 /* ---- asking ---- */
+
+#define GCP_TOKEN_URL "https://oauth2.googleapis.com/token"
 
 struct gcp_token_ask {
 	const char *what;	/* who is asked, for people: "the token endpoint" */

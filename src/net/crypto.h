@@ -26,6 +26,17 @@ void crypto_hex(const void *data, size_t len, char *ret); /* 2 * len + 1 bytes, 
 /* A random version 4 UUID (RFC 9562) from getrandom(2). */
 void crypto_uuid(char ret[UUID_TEXT]);
 
+/* An RSA private key (crypto_rsa.c). */
+#define CRYPTO_RSA_MIN 2048 /* bits */
+struct crypto_rsa;
+/* Out of PEM (PKCS#8 or PKCS#1). -EINVAL: it is none; -EACCES: it is encrypted, nobody is asked for
+ * a password; -EOPNOTSUPP: another kind of key; -ERANGE: shorter than CRYPTO_RSA_MIN; -ENOMEM. */
+int crypto_rsa_load(const char *pem, size_t len, struct crypto_rsa **ret);
+/* NULL is fine. */
+void crypto_rsa_free(struct crypto_rsa *key);
+/* Appends the signature RSASSA-PKCS1-v1_5 with SHA-256 (RS256 of RFC 7518 section 3.3). */
+int crypto_rsa_sign(struct crypto_rsa *key, const void *data, size_t len, struct buf *ret);
+
 enum base64_flags {
 	BASE64_STRICT = 0, /* RFC 4648 section 4: the + / alphabet, padding, nothing else */
 	BASE64_URL = 1,	   /* the - _ alphabet */
