@@ -23,7 +23,7 @@ int gcp_subject_file(const struct gcp_subject_ask *ask, struct secret **ret, str
 		return err_prefix(err, "%s", ask->path);
 	r = credfile_read(env->paths, path, CREDFILE_SECRET, &text, &stamp, err);
 	if (r < 0)
-		err_prefix(err, "the subject token");
+		r = gcp_file_error(r, "the subject token", err);
 	else if ((r = gcp_subject_parse(s, buf_text(&text), text.len, ret, err)) < 0)
 		err_prefix(err, "the subject token file %s", path);
 	if (r < 0) /* a better one is worth an exchange at once; another good one is not */

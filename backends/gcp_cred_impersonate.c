@@ -119,23 +119,33 @@ static int generate(struct gcp_cred *g, const struct call *call, const struct gc
 	return gcp_generate(g, call, &what, found, err);
 }
 
+static int act_as(struct gcp_cred *g, const struct call *call, const struct gcp_doc *source,
+	const struct gcp_account *account, const char *scope, struct gcp_found *ret,
+	struct sfs_err *err)
+{
+	_cleanup_free_ char *quota = NULL;
+	int r = gcp_doc_text(source, NULL, "quota_project_id", GCP_MAY, &quota, err);
+	if (r == 0)
+		r = gcp_cred_doc(g, call, source, GCP_SCOPE_IAM, ret, err);
+	return r < 0 ? r : generate(g, call, account, quota, scope, ret, err);
+}
+
+/* A source that signs its own tokens is refused while our clock is off, and learns it that way. */
 int gcp_cred_impersonated(struct gcp_cred *g, const struct call *call, const struct gcp_doc *doc,
 	const char *scope, struct gcp_found *ret, struct sfs_err *err)
 {
 	_cleanup_(gcp_account_clear) struct gcp_account account = {0};
-	_cleanup_free_ char *quota = NULL;
 	struct gcp_doc source = GCP_DOC_INIT;
 	int r = gcp_account_parse(doc, &account, err);
 	if (r == 0)
 		r = open_source(doc, &source, err);
-	if (r == 0)
-		r = gcp_doc_text(&source, NULL, "quota_project_id", GCP_MAY, &quota, err);
 	if (r == 0) {
+		int64_t clock = atomic_load(&g->skew);
 		gcp_external_warn(g, doc, account.url);
-		r = gcp_cred_doc(g, call, &source, GCP_SCOPE_IAM, ret, err);
+		r = act_as(g, call, &source, &account, scope, ret, err);
+		if (r == -EKEYREJECTED && atomic_load(&g->skew) != clock)
+			r = act_as(g, call, &source, &account, scope, ret, err);
 	}
-	if (r == 0)
-		r = generate(g, call, &account, quota, scope, ret, err);
 	gcp_doc_clear(&source);
 	return r;
 }
