@@ -16,7 +16,8 @@
 #define ID_BYTES    LETTERS DIGITS "-"
 #define ID_MIN	    32
 #define ID_MAX	    64
-#define HEX_ID_FROM 21 /* so many hex digits and hyphens are meant to be an id, not a stage */
+#define FACTS_BYTES 320 /* what most values come with */
+#define HEX_ID_FROM 21	/* so many hex digits and hyphens are meant to be an id, not a stage */
 
 bool aws_secret_name_ok(const char *name)
 {
@@ -144,6 +145,7 @@ static int describe(struct json *doc, const struct json_node *value, struct payl
 	static const char *const facts[] = {
 		"ARN", "Name", "VersionId", "VersionStages", "CreatedDate", NULL};
 	_cleanup_(buf_clear) struct buf meta = BUF_INIT(SFS_META_MAX);
+	buf_reserve(&meta, FACTS_BYTES);
 	int rc = aws_facts(doc, value, facts, &meta);
 	p->created = aws_when(doc, value, "CreatedDate");
 	if (member(doc, value, "VersionId")) {

@@ -82,6 +82,11 @@ int buf_str(struct buf *b, const char *s)
 
 int buf_char(struct buf *b, char c)
 {
+	if (b->len + 1 < b->cap && !b->failed) {
+		b->data[b->len++] = c;
+		b->data[b->len] = '\0';
+		return 0;
+	}
 	return buf_add(b, &c, 1);
 }
 
@@ -96,19 +101,24 @@ int buf_printf(struct buf *b, const char *fmt, ...)
 
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
-	va_list measure;
+	size_t room = b->failed ? 0 : b->cap - b->len; /* mostly enough: formatted once */
+	va_list again;
 	assert(b->kind == BUF_PLAIN);
-	va_copy(measure, ap);
-	int len = vsnprintf(NULL, 0, fmt, measure);
-	va_end(measure);
+	va_copy(again, ap);
+	int len = vsnprintf(room ? b->data + b->len : NULL, room, fmt, ap);
+	char *to = NULL;
+	if (room && (len < 0 || (size_t)len >= room))
+		b->data[b->len] = '\0';
 	if (len < 0)
-		return fail(b, ENOMEM);
-	char *to = buf_reserve(b, (size_t)len);
-	if (!to)
-		return -b->failed;
-	vsnprintf(to, (size_t)len + 1, fmt, ap);
-	buf_advance(b, (size_t)len);
-	return 0;
+		fail(b, ENOMEM);
+	else if ((size_t)len < room)
+		b->len += (size_t)len;
+	else if ((to = buf_reserve(b, (size_t)len)))
+		vsnprintf(to, (size_t)len + 1, fmt, again);
+	va_end(again);
+	if (to)
+		buf_advance(b, (size_t)len);
+	return -b->failed;
 }
 
 const char *buf_text(const struct buf *b)

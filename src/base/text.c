@@ -43,6 +43,25 @@ size_t utf8_decode(const unsigned char *s, size_t len, uint32_t *ret_code)
 	return n;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+size_t text_plain(const unsigned char *s, size_t len)
+{
+	size_t n = 0;
+	/* Eight at a time, as long as no subtraction borrows from a byte and none has its top bit.
+	 */
+	for (uint64_t x; len - n >= sizeof(x); n += sizeof(x)) {
+		memcpy(&x, s + n, sizeof(x));
+		uint64_t odd = x | (x - EACH(0x20)) | ((x ^ EACH('"')) - EACH(1)) |
+			       ((x ^ EACH('\\')) - EACH(1)) | ((x ^ EACH(0x7f)) - EACH(1));
+		if (odd & EACH(0x80))
+			break;
+	}
+	while (n < len && s[n] >= 0x20 && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+		n++;
+	return n;
+}
+
 bool utf8_valid(const void *s, size_t len)
 {
 	const unsigned char *p = s;
@@ -148,6 +167,13 @@ static size_t json_text(char *to, const unsigned char *p, size_t len)
 	for (size_t i = 0; i < len;) {
 		uint32_t code = 0;
 		char piece[16];
+		size_t run = text_plain(p + i, len - i);
+		if (to && run)
+			memcpy(to + total, p + i, run);
+		total += run;
+		i += run;
+		if (i == len)
+			break;
 		size_t n = utf8_decode(p + i, len - i, &code);
 		size_t width = json_unit(n ? code : REPLACEMENT, piece);
 		if (to)

@@ -14,6 +14,9 @@
  * surrogate), 0 if none. *ret_code gets the code point. */
 size_t utf8_decode(const unsigned char *s, size_t len, uint32_t *ret_code);
 bool utf8_valid(const void *s, size_t len);
+/* How many bytes from `s` on stand for themselves in a JSON string and on a terminal: printable
+ * ASCII other than '"' and '\\'. */
+size_t text_plain(const unsigned char *s, size_t len);
 /* Control characters (C0, DEL, C1), U+2028/9, and the direction controls U+061C, U+200E/F,
  * U+202A-E, U+2066-9. */
 bool text_is_control(uint32_t code);

@@ -18,6 +18,8 @@ struct events {
 	uint64_t first, next; /* seq of the line at `begin`, and of the next event */
 	int64_t mtime;
 	struct buf line; /* where a line is made; has room for the longest */
+	int64_t stamped; /* the time in `stamp` */
+	char stamp[CLOCK_TEXT];
 	char ring[SFS_EVENTS_BYTES];
 };
 
@@ -69,11 +71,28 @@ static const char *time_text(int64_t wall, char out[CLOCK_TEXT])
 	return out;
 }
 
+/* The same for the next event: in the same second only the last digits change. */
+static const char *next_stamp(struct events *ev, int64_t wall)
+{
+	size_t len = strlen(ev->stamp);
+	bool same = len > 4 && wall > 0 && ev->stamped > 0 &&
+		    wall / NSEC_PER_SEC == ev->stamped / NSEC_PER_SEC;
+	unsigned ms = (unsigned)(wall % NSEC_PER_SEC / NSEC_PER_MSEC);
+	ev->stamped = wall;
+	if (!same)
+		return time_text(wall, ev->stamp);
+	for (char *at = ev->stamp + len - 2; at > ev->stamp + len - 5; at--, ms /= 10)
+		*at = (char)('0' + ms % 10);
+	return ev->stamp;
+}
+
 static void add_text(struct buf *out, const char *key, const char *text)
 {
 	if (!text || !*text)
 		return;
-	buf_printf(out, ",\"%s\":", key);
+	buf_str(out, ",\"");
+	buf_str(out, key);
+	buf_str(out, "\":");
 	text_json(out, text, strlen(text));
 }
 
@@ -87,12 +106,16 @@ static void add_error(struct buf *out, const struct sfs_err *err)
 	add_text(out, "error", err->msg);
 }
 
-static void make_line(struct buf *out, uint64_t seq, int64_t wall, const struct event *e)
+static void make_line(struct events *ev, int64_t wall, const struct event *e)
 {
-	char time[CLOCK_TEXT];
+	struct buf *out = &ev->line;
 	buf_reset(out);
-	buf_printf(out, "{\"seq\":%" PRIu64 ",\"time\":\"%s\",\"event\":\"%s\"", seq,
-		time_text(wall, time), e->what);
+	buf_printf(out, "{\"seq\":%" PRIu64, ev->next);
+	buf_str(out, ",\"time\":\"");
+	buf_str(out, next_stamp(ev, wall));
+	buf_str(out, "\",\"event\":\"");
+	buf_str(out, e->what);
+	buf_str(out, "\"");
 	add_text(out, "name", e->name);
 	add_text(out, "source", e->source);
 	add_text(out, "version", e->version);
@@ -150,10 +173,10 @@ void events_add(struct events *ev, const struct event *e)
 	void (*grown)(void *arg);
 	void *arg;
 	pthread_mutex_lock(&ev->lock);
-	make_line(&ev->line, ev->next, wall, e);
+	make_line(ev, wall, e);
 	if (ev->line.failed) { /* a name longer than any path: the event counts, not its words */
 		const struct event bare = {.what = e->what, .source = e->source};
-		make_line(&ev->line, ev->next, wall, &bare);
+		make_line(ev, wall, &bare);
 	}
 	if (!ev->line.failed)
 		append(ev, ev->line.data, ev->line.len);

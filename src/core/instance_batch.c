@@ -119,14 +119,12 @@ static void fetch(const struct batch_job *j, struct batch *b)
 static void batch_run(struct job *job)
 {
 	struct batch_job *j = (struct batch_job *)job;
-	bool can = j->in->conf.ops->get_batch && !atomic_load(&j->in->no_batch);
-	struct batch *b = can ? mem_calloc(1, sizeof(*b)) : NULL;
+	struct batch b = {0};
 
-	if (b)
-		fetch(j, b);
+	if (j->in->conf.ops->get_batch && !atomic_load(&j->in->no_batch))
+		fetch(j, &b);
 	else
 		get_each(j);
-	mem_free(b);
 	mem_free(j);
 }
 

@@ -98,6 +98,7 @@ void get_one(struct instance *in, struct flight *f)
 	struct payload *p = NULL;
 	struct sfs_err err = {0};
 
+	pool_busy(in->gets); /* fetches before this one, in the same job, may have started others */
 	if (get(in, f, &p, &err) < 0)
 		p = NULL;
 	get_end(in, f, p, &err);

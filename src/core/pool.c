@@ -19,6 +19,7 @@ struct worker {
 	pthread_t thread;
 	bool ended;
 	bool busy; /* with a job of `lane` */
+	bool owes; /* it pushed a job itself, woke nobody, and looks for one after its own */
 	uint32_t lane;
 };
 
@@ -55,6 +56,8 @@ int pool_new(const char *name, unsigned max_threads, size_t max_queue, struct po
 	*ret = p;
 	return 0;
 }
+
+static _Thread_local struct worker *self; /* NULL in threads of others */
 
 /* --- lanes --- */
 
@@ -144,6 +147,7 @@ static void *worker_main(void *arg)
 	struct job *j;
 
 	pthread_setname_np(pthread_self(), p->name);
+	self = w;
 	pthread_mutex_lock(&p->lock);
 	while ((j = next_job(p))) {
 		w->busy = true;
@@ -151,7 +155,7 @@ static void *worker_main(void *arg)
 		pthread_mutex_unlock(&p->lock);
 		j->run(j);
 		pthread_mutex_lock(&p->lock);
-		w->busy = false;
+		w->busy = w->owes = false;
 	}
 	w->ended = true;
 	p->alive--;
@@ -174,6 +178,13 @@ static int add_worker(struct pool *p)
 	return 0;
 }
 
+/* The end of a fetch starts the next one: the thread that was busy with it takes that, and waking
+ * another would cost more than many a fetch. */
+static bool takes_it_itself(const struct pool *p)
+{
+	return self && self->pool == p && !self->owes;
+}
+
 static int check_push(struct pool *p)
 {
 	if (p->stopping)
@@ -182,7 +193,8 @@ static int check_push(struct pool *p)
 		return -EBUSY;
 	/* Every idle thread is about to take one of the jobs queued already, or waits for another
 	 * lane: then so does the thread started here. */
-	if (p->queued + 1 > p->idle && p->n < p->max && add_worker(p) < 0 && p->n == 0)
+	if (!takes_it_itself(p) && p->queued + 1 > p->idle && p->n < p->max && add_worker(p) < 0 &&
+		p->n == 0)
 		return -EAGAIN;
 	return 0;
 }
@@ -196,10 +208,25 @@ int pool_push(struct pool *p, struct job *j)
 	if (r == 0) {
 		lane_append(p, j);
 		p->queued++;
-		pthread_cond_signal(&p->work);
+		if (takes_it_itself(p))
+			self->owes = true;
+		else
+			pthread_cond_signal(&p->work);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return r;
+}
+
+void pool_busy(struct pool *p)
+{
+	if (!self || self->pool != p || !self->owes)
+		return;
+	pthread_mutex_lock(&p->lock);
+	self->owes = false;
+	if (p->queued > p->idle && p->n < p->max)
+		add_worker(p); /* if there is no memory for one, the others have it in their turn */
+	pthread_cond_signal(&p->work);
+	pthread_mutex_unlock(&p->lock);
 }
 
 void pool_join(struct pool *p, struct job *j, uint32_t lane)

@@ -35,8 +35,12 @@ struct pool;
 /* `name` (at most 15 bytes are shown by ps -L) is copied. */
 int pool_new(const char *name, unsigned max_threads, size_t max_queue, struct pool **ret);
 /* -EBUSY: the queue is full; -ESHUTDOWN: stopped; -EAGAIN: there is no thread and none can be
- * started. The job is the caller's then. */
+ * started. The job is the caller's then. From inside a job of this pool the first one is left to
+ * the calling thread: nobody else is woken for it before pool_busy(). */
 int pool_push(struct pool *p, struct job *j);
+/* In a job that has pushed another and is not about to end: it may block again, so what it pushed
+ * is for another thread. Without effect elsewhere. */
+void pool_busy(struct pool *p);
 /* Somebody of that lane waits for the job too: if it is still queued, and would run earlier there,
  * it goes to the end of that lane. The job must not be freed meanwhile. */
 void pool_join(struct pool *p, struct job *j, uint32_t lane);

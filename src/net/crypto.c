@@ -6,6 +6,8 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -18,10 +20,38 @@ static int failure(void)
 	return -code;
 }
 
+/* Set once: OpenSSL looks its algorithms up by name, which takes longer than a hash. `hmac` has no
+ * key. */
+static EVP_MD *sha256;
+static EVP_MAC_CTX *hmac;
+
+static void find_algorithms(void)
+{
+	char digest[] = OSSL_DIGEST_NAME_SHA2_256;
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+		OSSL_PARAM_construct_end()};
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
+	EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
+	sha256 = EVP_MD_fetch(NULL, OSSL_DIGEST_NAME_SHA2_256, NULL);
+	if (ctx && EVP_MAC_CTX_set_params(ctx, params))
+		hmac = ctx;
+	else
+		EVP_MAC_CTX_free(ctx);
+	EVP_MAC_free(mac);
+}
+
+static void need_algorithms(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, find_algorithms);
+}
+
 int crypto_sha256(const void *data, size_t len, unsigned char ret[SHA256_LEN])
 {
 	unsigned char digest[SHA256_LEN];
-	if (EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL) != 1)
+	need_algorithms();
+	if (EVP_Digest(data, len, digest, NULL, sha256 ? sha256 : EVP_sha256(), NULL) != 1)
 		return failure();
 	memcpy(ret, digest, sizeof(digest));
 	OPENSSL_cleanse(digest, sizeof(digest));
@@ -51,11 +81,16 @@ int crypto_sha1_hex(const void *data, size_t len, char ret[SHA1_HEX])
 int crypto_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 	unsigned char ret[SHA256_LEN])
 {
-	static const char none = 0; /* OpenSSL takes a NULL key for "the key of before" */
+	static const unsigned char none = 0; /* OpenSSL takes a NULL key for "the key of before" */
 	unsigned char mac[SHA256_LEN];
 	size_t mac_len = 0;
-	if (!EVP_Q_mac(NULL, OSSL_MAC_NAME_HMAC, NULL, "SHA256", NULL, key_len ? key : &none,
-		    key_len, len ? data : (const void *)&none, len, mac, sizeof(mac), &mac_len))
+	need_algorithms();
+	EVP_MAC_CTX *ctx = hmac ? EVP_MAC_CTX_dup(hmac) : NULL;
+	bool done = ctx && EVP_MAC_init(ctx, key_len ? key : &none, key_len, NULL) &&
+		    EVP_MAC_update(ctx, len ? data : &none, len) &&
+		    EVP_MAC_final(ctx, mac, &mac_len, sizeof(mac));
+	EVP_MAC_CTX_free(ctx); /* wipes the key */
+	if (!done)
 		return failure();
 	assert(mac_len == sizeof(mac));
 	memcpy(ret, mac, sizeof(mac));

@@ -57,6 +57,8 @@ size_t table_slots(size_t n);
 uint32_t table_put(const struct json *doc, const struct key_table *t, uint32_t idx);
 /* The member with exactly this decoded key, or 0. */
 uint32_t table_find(const struct json *doc, const struct key_table *t, const void *key, size_t len);
+/* True if members `a` and `b` have the same decoded key. */
+bool keys_equal(const struct json *doc, uint32_t a, uint32_t b);
 /* True if the decoded key of member `n` is exactly these bytes. */
 bool key_is(const struct json *doc, const struct json_node *n, const void *key, size_t len);
 

@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define FEW_KEYS 12 /* of an object, that are compared one by one */
+
 struct frame {
 	uint32_t node, last; /* the container, its latest child (0 = none) */
 	uint32_t count;
@@ -182,40 +184,57 @@ static int take_member(struct parser *p)
 	return take_value(p, key);
 }
 
-/* Enters all members of object `idx` into a table; of two equal keys the earlier one dies or the
- * document is refused. */
+/* Members `old` and `idx` have the same key: the earlier one dies or the document is refused. */
+static int same_key(struct parser *p, struct json_node *obj, uint32_t old, uint32_t idx)
+{
+	struct json *doc = p->doc;
+	if (!(p->flags & JSON_LAST_WINS))
+		return fail_at(p, doc->nodes[idx].key, "the same key a second time in one object");
+	doc->nodes[old].dead = 1;
+	obj->count--;
+	return 0;
+}
+
+/* Each of a few members against those before it: mostly the first bytes differ already. */
+static int compare_members(struct parser *p, struct json_node *obj)
+{
+	struct json *doc = p->doc;
+	uint32_t first = (uint32_t)(obj - doc->nodes) + 1, old;
+	int rc = 0;
+	for (uint32_t i = doc->nodes[first].next; i && rc == 0; i = doc->nodes[i].next) {
+		for (old = first; old != i; old = doc->nodes[old].next)
+			if (!doc->nodes[old].dead && keys_equal(doc, old, i))
+				break;
+		if (old != i)
+			rc = same_key(p, obj, old, i);
+	}
+	return rc;
+}
+
+/* Enters all members of the object into a table. */
 static int put_members(struct parser *p, struct json_node *obj, const struct key_table *t)
 {
 	struct json *doc = p->doc;
 	uint32_t i = (uint32_t)(obj - doc->nodes) + 1;
 	uint32_t left = obj->count;
-	for (; left > 0; left--, i = doc->nodes[i].next) {
+	int rc = 0;
+	for (; left > 0 && rc == 0; left--, i = doc->nodes[i].next) {
 		uint32_t old = table_put(doc, t, i);
-		if (!old)
-			continue;
-		if (!(p->flags & JSON_LAST_WINS))
-			return fail_at(
-				p, doc->nodes[i].key, "the same key a second time in one object");
-		doc->nodes[old].dead = 1;
-		obj->count--;
+		if (old)
+			rc = same_key(p, obj, old, i);
 	}
-	return 0;
+	return rc;
 }
 
 static int check_keys(struct parser *p, struct json_node *obj)
 {
-	uint32_t few[32] = {0};
-	struct key_table t = {.slots = few, .mask = table_slots(obj->count) - 1};
-	_cleanup_free_ uint32_t *many = NULL;
-	if (obj->count < 2)
-		return 0;
-	if (t.mask >= sizeof(few) / sizeof(few[0])) {
-		many = mem_calloc(t.mask + 1, sizeof(*many));
-		if (!many)
-			return err_set(
-				p->err, ENOMEM, "JSON: no memory to compare the keys of an object");
-		t.slots = many;
-	}
+	if (obj->count <= FEW_KEYS)
+		return obj->count < 2 ? 0 : compare_members(p, obj);
+	size_t slots = table_slots(obj->count);
+	_cleanup_free_ uint32_t *table = mem_calloc(slots, sizeof(*table));
+	const struct key_table t = {.slots = table, .mask = slots - 1};
+	if (!table)
+		return err_set(p->err, ENOMEM, "JSON: no memory to compare the keys of an object");
 	return put_members(p, obj, &t);
 }
 

@@ -263,7 +263,8 @@ static int quote_one(struct buf *out, unsigned char c)
 int json_quote(struct buf *out, const void *s, size_t len)
 {
 	const unsigned char *p = s, *end = p + len;
-	if (!utf8_valid(s, len))
+	size_t plain = text_plain(s, len);
+	if (plain < len && !utf8_valid(p + plain, len - plain))
 		return -EILSEQ;
 	int rc = buf_char(out, '"');
 	while (p < end && !rc) {

@@ -79,7 +79,7 @@ static const char *scan_escape(const unsigned char *s, size_t len, size_t *pos, 
 const char *scan_string(const unsigned char *s, size_t len, size_t *pos, bool *ret_nul)
 {
 	++*pos;
-	while (*pos < len) {
+	while ((*pos += text_plain(s + *pos, len - *pos)) < len) {
 		unsigned char c = s[*pos];
 		if (c == '"') {
 			++*pos;
@@ -91,8 +91,6 @@ const char *scan_string(const unsigned char *s, size_t len, size_t *pos, bool *r
 				return bad;
 		} else if (c < 0x20) {
 			return "a raw control character in a string";
-		} else if (c < 0x80) {
-			++*pos;
 		} else {
 			uint32_t code;
 			size_t n = utf8_decode(s + *pos, len - *pos, &code);
@@ -288,12 +286,12 @@ static uint64_t hash_key(const struct json *doc, const struct json_node *n)
 	return sip_end(&h);
 }
 
-static bool keys_equal(const struct json *doc, const struct json_node *a, const struct json_node *b)
+bool keys_equal(const struct json *doc, uint32_t a, uint32_t b)
 {
 	struct json_cursor ca, cb;
 	int x, y;
-	cursor_start(&ca, doc->text + a->key);
-	cursor_start(&cb, doc->text + b->key);
+	cursor_start(&ca, doc->text + doc->nodes[a].key);
+	cursor_start(&cb, doc->text + doc->nodes[b].key);
 	do {
 		x = cursor_next(&ca);
 		y = cursor_next(&cb);
@@ -323,7 +321,7 @@ size_t table_slots(size_t n)
 uint32_t table_put(const struct json *doc, const struct key_table *t, uint32_t idx)
 {
 	size_t i = hash_key(doc, &doc->nodes[idx]) & t->mask;
-	while (t->slots[i] && !keys_equal(doc, &doc->nodes[t->slots[i]], &doc->nodes[idx]))
+	while (t->slots[i] && !keys_equal(doc, t->slots[i], idx))
 		i = (i + 1) & t->mask;
 	uint32_t old = t->slots[i];
 	t->slots[i] = idx;

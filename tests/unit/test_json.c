@@ -146,6 +146,23 @@ Test(json, last_of_equal_keys_wins_for_users)
 	json_free(doc);
 }
 
+/* Few keys are compared one by one, many by a table. */
+Test(json, equal_keys_are_found_among_few_and_many)
+{
+	for (int n = 2; n <= 40; n++) {
+		_cleanup_(buf_clear) struct buf text = BUF_INIT(4096);
+		_cleanup_(buf_clear) struct buf kept = BUF_INIT(4096);
+		for (int i = 0; i < n; i++)
+			buf_printf(&text, "%s\"key%d\":%d", i ? "," : "{", i == n - 1 ? 0 : i, i);
+		buf_str(&text, "}");
+		for (int i = 1; i < n - 1; i++)
+			buf_printf(&kept, "%s\"key%d\":%d", i > 1 ? "," : "{", i, i);
+		buf_printf(&kept, "%s\"key0\":%d}", n > 2 ? "," : "{", n - 1);
+		cr_expect_eq(verdict(buf_text(&text), JSON_STRICT), -EBADMSG, "%d keys", n);
+		compact_is(buf_text(&text), buf_text(&kept));
+	}
+}
+
 Test(json, twins_in_case_are_found_exactly)
 {
 	struct json *doc = must_parse("{\"V\":1,\"v\":2}", JSON_STRICT);

@@ -340,3 +340,124 @@ Test(pool, no_memory)
 	alloc_fail_at(0);
 	cr_assert_eq(p, (struct pool *)&p, "untouched");
 }
+
+/* --- pushed from inside a job --- */
+
+struct outer {
+	struct task task;
+	struct pool *pool;
+	struct task *inner[2];
+	bool busy;
+};
+
+static void outer_run(struct job *j)
+{
+	struct outer *o = (struct outer *)j;
+
+	for (int i = 0; i < 2 && o->inner[i]; i++)
+		cr_expect_eq(pool_push(o->pool, &o->inner[i]->job), 0);
+	if (o->busy)
+		pool_busy(o->pool);
+	task_run(j);
+}
+
+static void outer_init(struct outer *o, struct pool *p, struct task *first, struct task *second)
+{
+	task_init(&o->task);
+	o->task.job.run = outer_run;
+	o->pool = p;
+	o->inner[0] = first;
+	o->inner[1] = second;
+	o->busy = false;
+	task_init(first);
+	if (second)
+		task_init(second);
+}
+
+Test(pool, what_a_job_pushes_runs_after_it_without_another_thread)
+{
+	struct pool *p = open_pool(4, 4);
+	struct task inner;
+	struct outer o;
+	unsigned threads;
+	size_t queued;
+
+	outer_init(&o, p, &inner, NULL);
+	cr_assert_eq(pool_push(p, &o.task.job), 0);
+	sem_wait(&o.task.started);
+	pool_count(p, &threads, &queued);
+	cr_assert_eq(threads, 1);
+	cr_assert_eq(queued, 1);
+	sem_post(&o.task.go);
+	sem_post(&inner.go);
+	sem_wait(&inner.ended);
+	pool_count(p, &threads, &queued);
+	cr_assert_eq(threads, 1);
+	cr_assert_eq(queued, 0);
+	close_pool(p);
+}
+
+Test(pool, of_two_that_a_job_pushes_the_second_does_not_wait_for_it)
+{
+	struct pool *p = open_pool(4, 4);
+	struct task first, second;
+	struct outer o;
+
+	outer_init(&o, p, &first, &second);
+	sem_post(&first.go);
+	sem_post(&second.go);
+	cr_assert_eq(pool_push(p, &o.task.job), 0);
+	sem_wait(&o.task.started);
+	sem_wait(&first.ended); /* by the thread that was started for the second */
+	sem_wait(&second.ended);
+	sem_post(&o.task.go);
+	close_pool(p);
+}
+
+/* Once where a thread is idle, once where it must be started. */
+static void gives_away(unsigned before)
+{
+	struct pool *p = open_pool(2, 4);
+	struct task inner, first[2];
+	struct outer o;
+	unsigned threads;
+	size_t queued;
+
+	for (unsigned i = 0; i < before; i++) {
+		task_init(&first[i]);
+		cr_assert_eq(pool_push(p, &first[i].job), 0);
+		sem_wait(&first[i].started);
+	}
+	for (unsigned i = 0; i < before; i++) {
+		sem_post(&first[i].go);
+		sem_wait(&first[i].ended);
+	}
+	outer_init(&o, p, &inner, NULL);
+	o.busy = true;
+	cr_assert_eq(pool_push(p, &o.task.job), 0);
+	sem_wait(&o.task.started);
+	sem_wait(&inner.started); /* while the one that pushed it goes on */
+	pool_count(p, &threads, &queued);
+	cr_assert_eq(threads, 2);
+	sem_post(&inner.go);
+	sem_post(&o.task.go);
+	close_pool(p);
+}
+
+Test(pool, a_job_that_goes_on_gives_what_it_pushed_to_another_thread)
+{
+	gives_away(2);
+}
+
+Test(pool, a_job_that_goes_on_has_another_thread_started)
+{
+	gives_away(0);
+}
+
+Test(pool, busy_means_nothing_to_other_threads)
+{
+	struct pool *p = open_pool(2, 2);
+
+	pool_busy(p);
+	close_pool(p);
+}

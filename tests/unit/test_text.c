@@ -371,3 +371,28 @@ Test(text, plain_paths_lead_nowhere_else)
 	cr_assert(text_plain_path(path, SFS_PATH_MAX - 1));
 	cr_assert(!text_plain_path(path, SFS_PATH_MAX + 1));
 }
+
+/* Every byte at every place of a word, before and after it. */
+Test(text, plain_bytes_end_at_the_first_that_is_not)
+{
+	unsigned char s[24];
+	for (int c = 0; c < 256; c++) {
+		bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+		for (size_t at = 0; at < sizeof(s); at++) {
+			memset(s, '~', sizeof(s));
+			s[at] = (unsigned char)c;
+			cr_assert_eq(text_plain(s, sizeof(s)), plain ? sizeof(s) : at);
+			cr_assert_eq(text_plain(s, at), at);
+		}
+	}
+	cr_assert_eq(text_plain(s, 0), 0);
+}
+
+Test(text, json_keeps_plain_runs_around_what_is_escaped)
+{
+	_cleanup_(buf_clear) struct buf out = BUF_INIT(256);
+	static const char in[] = "plain text before\x7f\" and \\ after\xc3\xa4, then the end";
+	cr_assert_eq(text_json(&out, in, sizeof(in) - 1), 0);
+	cr_assert_str_eq(buf_text(&out),
+		"\"plain text before\\u007f\\\" and \\\\ after\\u00e4, then the end\"");
+}
