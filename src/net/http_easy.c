@@ -46,9 +46,13 @@ static const struct {
 	{CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
 };
 
+/* Of a new connection, to the server or to the proxy. */
 static CURLcode prepare_tls(CURL *easy, void *ctx, void *arg)
 {
-	(void)easy, (void)arg;
+	(void)easy;
+	if (!arg) /* never: nothing would be trusted */
+		return CURLE_SSL_CACERT_BADFILE;
+	SSL_CTX_set1_cert_store(ctx, arg);
 	SSL_CTX_set_options(ctx, SSL_OP_CLEANSE_PLAINTEXT);
 	if (SSL_CTX_get_security_level(ctx) < SECURITY_MIN)
 		SSL_CTX_set_security_level(ctx, SECURITY_MIN);
@@ -62,25 +66,22 @@ static CURLcode set_blob(CURL *easy, CURLoption option, const struct buf *b)
 	return b->len ? curl_easy_setopt(easy, option, &blob) : CURLE_OK;
 }
 
-/* Each request copies what it is told to trust, a bundle of 200 KB, into new secret memory: it is
- * told only of those that it meets over TLS. */
+/* libcurl would read or copy the certificates to trust for each connection: it is told of none, and
+ * gets the store that is made of them. */
 static unsigned set_tls(struct transfer *t, const struct transfer_conf *c)
 {
-	bool server = c->url->scheme == HTTP_TLS, proxy = c->proxy && c->proxy->scheme == HTTP_TLS;
+	static const CURLoption own[] = {
+		CURLOPT_CAINFO, CURLOPT_CAPATH, CURLOPT_PROXY_CAINFO, CURLOPT_PROXY_CAPATH};
 	CURL *e = t->easy;
 	const struct buf *text = t->trust->text;
 	unsigned bad = 0;
-	/* Instead of the system's file and directory, which would both count. */
-	if (c->has_ca && server)
-		bad |= set_blob(e, CURLOPT_CAINFO_BLOB, &text[TRUST_CA]);
-	if (c->has_ca && proxy)
-		bad |= set_blob(e, CURLOPT_PROXY_CAINFO_BLOB, &text[TRUST_CA]);
-	bad |= curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-	bad |= curl_easy_setopt(e, CURLOPT_PROXY_CAPATH, NULL);
-	if (server) {
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		bad |= curl_easy_setopt(e, own[i], NULL);
+	if (c->url->scheme == HTTP_TLS) {
 		bad |= set_blob(e, CURLOPT_SSLCERT_BLOB, &text[TRUST_CERT]);
 		bad |= set_blob(e, CURLOPT_SSLKEY_BLOB, &text[TRUST_KEY]);
 	}
+	bad |= curl_easy_setopt(e, CURLOPT_SSL_CTX_DATA, c->store);
 	bad |= curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, prepare_tls);
 	return bad;
 }

@@ -46,7 +46,7 @@ struct http_wire {
 	const struct path_env *paths;
 	char *file[TRUST_FILES];
 	struct http_url proxy; /* host "" = none */
-	bool has_ca, insecure;
+	bool insecure;
 	struct resolver *resolver;
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -356,14 +356,13 @@ int http_wire_new(const struct http_conf *conf, struct http_wire **ret, struct s
 	if (!http_ready())
 		return err_set(err, EINVAL, "http_init() was not called");
 	if (!ca && (ca = curl_version_info(CURLVERSION_NOW)->cainfo) && access(ca, F_OK) < 0)
-		ca = NULL; /* only TLS needs it, and then libcurl says so */
+		ca = NULL; /* only TLS needs it: find_store() says so then */
 	struct http_wire *w = mem_calloc(1, sizeof(*w));
 	int r = 0;
 	if (!w)
 		return err_set(err, ENOMEM, "out of memory");
 	pthread_mutex_init(&w->lock, NULL);
 	w->paths = conf->paths;
-	w->has_ca = conf->cacert;
 	w->insecure = conf->insecure_http;
 	set_file(w, TRUST_CA, ca, &r);
 	set_file(w, TRUST_CERT, conf->cert, &r);
@@ -401,7 +400,7 @@ void http_wire_free(struct http_wire *w)
 
 const char *http_wire_trusted(const struct http_wire *w)
 {
-	return w->file[TRUST_CA] ? w->file[TRUST_CA] : "libcurl's own";
+	return w->file[TRUST_CA] ? w->file[TRUST_CA] : "OpenSSL's own";
 }
 
 /* Addresses of whom we connect to; "" when it is an address already. */
@@ -438,6 +437,21 @@ static int exchange(struct engine *e, const struct transfer_conf *c, const struc
 	return r;
 }
 
+/* The certificates to trust, if TLS is met on the way. */
+static int find_store(const struct http_wire *w, struct transfer_conf *c, struct sfs_err *err)
+{
+	const char *path = w->file[TRUST_CA], *system = curl_version_info(CURLVERSION_NOW)->cainfo;
+	if (c->url->scheme != HTTP_TLS && !(c->proxy && c->proxy->scheme == HTTP_TLS))
+		return 0;
+	if (!path && system)
+		return err_set(err, EPROTO,
+			"certificates to trust: %s was not there at the start; install the "
+			"certificates of the system (ca-certificates) and mount again, or set "
+			"cacert=",
+			system);
+	return trust_store(c->trust, path, &c->store, err);
+}
+
 int http_wire_perform(void *arg, const struct http_attempt *a, const struct call *call,
 	struct http_reply *ret, struct sfs_err *err)
 {
@@ -454,13 +468,13 @@ int http_wire_perform(void *arg, const struct http_attempt *a, const struct call
 	if ((r = find_addresses(w, &url, proxy, &attempt, addresses, err)) != 0 ||
 		(r = wire_engine(w, &e, err)) != 0)
 		return r;
-	const struct transfer_conf c = {.attempt = a,
+	struct transfer_conf c = {.attempt = a,
 		.url = &url,
 		.proxy = proxy,
 		.addresses = addresses,
-		.trust = e->trust,
-		.has_ca = w->has_ca};
-	r = exchange(e, &c, &attempt, ret, err);
+		.trust = e->trust};
+	if ((r = find_store(w, &c, err)) == 0)
+		r = exchange(e, &c, &attempt, ret, err);
 	wire_engine_put(w, e);
 	if (r == -EHOSTUNREACH)
 		resolver_forget(w->resolver, (proxy ? proxy : &url)->host);

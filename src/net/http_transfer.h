@@ -54,7 +54,7 @@ struct transfer_conf {
 	const struct http_url *url, *proxy; /* proxy NULL = direct */
 	const char *addresses;		    /* of the host that is connected to; "" = as written */
 	struct trust *trust;
-	bool has_ca; /* a file of our own instead of the system's */
+	struct x509_store_st *store; /* of the trust, which keeps it; NULL without TLS */
 };
 
 /* Takes the headers of the attempt over. One reference for the waiter. ENOMEM. */

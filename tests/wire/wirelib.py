@@ -150,6 +150,10 @@ class Probe:
         with open(f"/proc/{self.p.pid}/status") as f:
             return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM"))
 
+    def locked(self):
+        with open(f"/proc/{self.p.pid}/status") as f:
+            return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmLck"))
+
     def close(self):
         self.p.stdin.close()
         code = self.p.wait(timeout=60)
