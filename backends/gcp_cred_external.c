@@ -151,8 +151,10 @@ static int impersonate(const struct gcp_subject_ask *ask, const char *scope,
 	struct gcp_found *found, struct sfs_err *err)
 {
 	char *const scopes[] = {(char *)(uintptr_t)scope, NULL};
-	const struct gcp_generate what = {
-		.url = ask->x->impersonation_url, .scopes = scopes, .lifetime = ask->x->lifetime};
+	const struct gcp_generate what = {.url = ask->x->impersonation_url,
+		.scopes = scopes,
+		.quota_project = gcp_asker_quota(ask->g, found),
+		.lifetime = ask->x->lifetime};
 	return gcp_generate(ask->g, ask->call, &what, found, err);
 }
 

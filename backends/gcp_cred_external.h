@@ -41,6 +41,9 @@ struct gcp_generate {
 int gcp_generate(struct gcp_cred *g, const struct call *call, const struct gcp_generate *what,
 	struct gcp_found *found, struct sfs_err *err);
 
+/* Whose quota that uses where the source of the token is what the settings and the file mean. */
+const char *gcp_asker_quota(const struct gcp_cred *g, const struct gcp_found *found);
+
 /* Says once in a while in the log when credentials go to a host that is not under the universe
  * domain. */
 void gcp_external_warn(const struct gcp_cred *g, const struct gcp_doc *doc, const char *url);

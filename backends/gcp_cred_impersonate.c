@@ -66,6 +66,11 @@ int gcp_generate(struct gcp_cred *g, const struct call *call, const struct gcp_g
 	return r < 0 ? r : take_account(g, &reply, email, found, err);
 }
 
+const char *gcp_asker_quota(const struct gcp_cred *g, const struct gcp_found *found)
+{
+	return g->conf->quota_project ? g->conf->quota_project : found->quota_project;
+}
+
 /* ---- impersonate= ---- */
 
 static int account_url(struct gcp_cred *g, const char *email, const char *universe, struct buf *url,
@@ -86,8 +91,10 @@ int gcp_impersonate(struct gcp_cred *g, const struct call *call, const char *ema
 	int r = account_url(g, email, found->universe, &url, err);
 	if (r < 0)
 		return r;
-	const struct gcp_generate what = {
-		.url = buf_text(&url), .scopes = cloud_scope, .lifetime = GCP_ACCOUNT_LIFE};
+	const struct gcp_generate what = {.url = buf_text(&url),
+		.scopes = cloud_scope,
+		.quota_project = gcp_asker_quota(g, found),
+		.lifetime = GCP_ACCOUNT_LIFE};
 	return gcp_generate(g, call, &what, found, err);
 }
 
