@@ -2,6 +2,7 @@
 #include "backends/aws_error.h"
 
 #include "backends/aws_sts.h"
+#include "backends/said.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -11,10 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECOND	     INT64_C(1000000000)
-#define SKEW_MIN     (240 * SECOND) /* services allow 300 s */
-#define BODY_MAX     65536	    /* of an error; what is longer is no answer of AWS */
-#define WORD_TOO_BIG 128	    /* no name in a message is, a token is */
+#define SECOND	 INT64_C(1000000000)
+#define SKEW_MIN (240 * SECOND) /* services allow 300 s */
+#define BODY_MAX 65536		/* of an error; what is longer is no answer of AWS */
 
 /* ---- what a code means ---- */
 
@@ -182,48 +182,6 @@ static void normalise(struct aws_text code, char ret[AWS_CODE_MAX])
 	ret[n] = '\0';
 }
 
-/* Whether a run without blanks ends here. */
-static bool ends_word(char c)
-{
-	return (unsigned char)c <= ' ' || strchr("\"',;:=", c);
-}
-
-/* One word, or "[...]" for one that is longer than any name. */
-static void add_word(struct buf *b, const char *word, size_t len)
-{
-	if (len >= WORD_TOO_BIG)
-		buf_str(b, "[...]");
-	else
-		buf_add(b, word, len);
-}
-
-static void add_text(struct buf *b, struct aws_text t)
-{
-	size_t i = 0;
-	while (i < t.len && b->len < AWS_MESSAGE_MAX) {
-		size_t start = i;
-		while (i < t.len && !ends_word(t.p[i]))
-			i++;
-		add_word(b, t.p + start, i - start);
-		if (i < t.len)
-			buf_add(b, t.p + i++, 1);
-	}
-}
-
-/* Typographic apostrophes, which services write here and there, as plain ones. */
-static void plain_apostrophes(struct buf *b)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < b->len; i++) {
-		bool curly =
-			b->len - i >= 3 && (memcmp(b->data + i, "\xe2\x80\x98", 3) == 0 ||
-						   memcmp(b->data + i, "\xe2\x80\x99", 3) == 0);
-		b->data[n++] = curly ? '\'' : b->data[i];
-		i += curly ? 2 : 0;
-	}
-	b->len = n;
-}
-
 static struct aws_text from(struct aws_text t, const char *s)
 {
 	const char *at = t.p ? memmem(t.p, t.len, s, strlen(s)) : NULL;
@@ -261,13 +219,12 @@ static void write_message(struct aws_error *e, struct aws_text m)
 	if (lf)
 		m.len = (size_t)(lf - m.p);
 	if (action.p && because.p > action.p && !lf) {
-		add_text(&b, (struct aws_text){m.p, (size_t)(action.p - m.p)});
+		said_add(&b, m.p, (size_t)(action.p - m.p));
 		buf_str(&b, " is not authorized");
 		m = because;
 	}
-	add_text(&b, m);
-	plain_apostrophes(&b);
-	text_escaped(e->message, sizeof(e->message), buf_text(&b), b.len);
+	said_add(&b, m.p, m.len);
+	said_text(&b, e->message, sizeof(e->message));
 }
 
 void aws_error_classify(

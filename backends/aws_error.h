@@ -8,6 +8,7 @@
 #define SFS_BACKENDS_AWS_ERROR_H
 
 #include "backends/aws_text.h"
+#include "backends/said.h"
 #include "base/err.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,7 +16,7 @@
 
 #define AWS_CODE_MAX	96
 #define AWS_ACTION_MAX	80
-#define AWS_MESSAGE_MAX 240 /* leaves room for our own words in a sentence of SFS_ERR_MAX */
+#define AWS_MESSAGE_MAX SAID_MAX
 
 enum aws_error_class {
 	AWS_FINAL,	 /* ask no more */
