@@ -97,7 +97,9 @@ enum backend_flags {
 		8, /* LOCATION is patterns of environment variables to take at mount */
 	BACKEND_FILTER =
 		16, /* list() understands `filter`; otherwise the core matches it as a glob */
-	BACKEND_HIDDEN = 32, /* for tests: not shown by `secretfs backends` and --help */
+	BACKEND_LIST_TELLS = 64, /* a listing tells of a secret what describe() would, which is
+				    asked only for a name that the newest listing lacks */
+	BACKEND_HIDDEN = 32,	 /* for tests: not shown by `secretfs backends` and --help */
 };
 
 struct backend_ops {
@@ -106,6 +108,8 @@ struct backend_ops {
 	const char *location;	       /* placeholder for help: "PATH"; NULL = takes none */
 	const struct opt_row *options; /* own options, ended by name NULL; or NULL */
 	unsigned flags;
+	unsigned threads; /* fetches at once, half of them for hydration; 0 = SFS_POOL_THREADS, 2
+			     where BACKEND_LOCAL */
 
 	/* Checks location (never NULL, may be "") and options and makes the state. Must not block
 	 * on the network: a provider that is down is found out by list and get. */

@@ -86,6 +86,8 @@ static int check_ops(const struct backend_conf *conf, struct sfs_err *err)
 
 static unsigned threads_of(const struct backend_ops *ops)
 {
+	if (ops->threads)
+		return ops->threads;
 	return ops->flags & BACKEND_LOCAL ? INSTANCE_LOCAL_THREADS : SFS_POOL_THREADS;
 }
 

@@ -124,23 +124,29 @@ static int from_listing(struct instance *in, const char *name, bool meta, char *
 	return r;
 }
 
-static int describe_default(struct list_job *j, struct result *res)
+static int describe(
+	struct list_job *j, const struct call *call, struct result *res, struct sfs_err *err)
 {
+	const struct backend_ops *ops = j->in->conf.ops;
 	_cleanup_free_ char *meta = NULL;
-	int r = from_listing(j->in, j->arg, true, &meta);
+	int r = 0;
 
-	return r < 0 ? r : buf_str(&res->text, meta ? meta : "{}");
+	if (!ops->describe || ops->flags & BACKEND_LIST_TELLS)
+		r = from_listing(j->in, j->arg, true, &meta);
+	if (r < 0)
+		return r;
+	if (ops->describe && !meta)
+		return ops->describe(j->in->state, call, j->arg, &res->text, err);
+	return buf_str(&res->text, meta ? meta : "{}");
 }
 
 static int do_describe(
 	struct list_job *j, const struct call *call, struct result *res, struct sfs_err *err)
 {
-	const struct backend_ops *ops = j->in->conf.ops;
 	int r;
 
 	res->text = (struct buf)BUF_INIT(SFS_META_MAX);
-	r = ops->describe ? ops->describe(j->in->state, call, j->arg, &res->text, err)
-			  : describe_default(j, res);
+	r = describe(j, call, res, err);
 	if (r == 0 && res->text.failed == EFBIG)
 		return err_set(
 			err, EBADMSG, "the description has more than %d bytes", SFS_META_MAX);
