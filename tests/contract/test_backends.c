@@ -6,6 +6,7 @@
  */
 #include "../unit/backend_kit.h"
 #include "fakes/aws_canned.h"
+#include "fakes/gcp_canned.h"
 
 #include <poll.h>
 
@@ -59,6 +60,23 @@ static const char *prepare_aws(void)
 	return "us-east-1";
 }
 
+static char gcp_options[512];
+
+static const char *prepare_gcp(void)
+{
+	dir = kit_dir();
+	kit_write(kit_path(dir, "token"), "canary\n");
+	snprintf(gcp_options, sizeof(gcp_options), "token_file=%s/token", dir);
+	gcp_canned_start();
+	return "my-proj";
+}
+
+static void clean_gcp(void)
+{
+	gcp_canned_end();
+	kit_rm(dir);
+}
+
 #define AWS_KEYS "access_key_id=env:KIT_A,secret_access_key=env:OTHER"
 
 static const struct fixture fixtures[] = {
@@ -70,6 +88,9 @@ static const struct fixture fixtures[] = {
 		AWS_KEYS},
 	{"aws-ssm", prepare_aws, aws_canned_end, {"eu west 1", "us-east-1/a b", "-", NULL},
 		AWS_KEYS},
+	{"gcp", prepare_gcp, clean_gcp,
+		{"my proj", "../x", "my-proj/", "my-proj/a.b", "my-proj/a/../b", NULL},
+		gcp_options},
 	{"example", NULL, NULL, {"canary", NULL}, NULL},
 };
 
