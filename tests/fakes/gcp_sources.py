@@ -44,7 +44,7 @@ class OAuth(Exception):
 
 
 class Sources:
-    def __init__(self, gcp):
+    def __init__(self, gcp, port=0):
         self.gcp = gcp
         self.life = 3600
         self.expires_as = int         # or str: expires_in comes as either
@@ -83,7 +83,7 @@ class Sources:
             request_queue_size = 128
             handle_error = lambda self, *a: None
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", port), Handler)
         self.host = f"127.0.0.1:{self.server.server_port}"
         self.url = f"http://{self.host}"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
