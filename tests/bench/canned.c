@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * canned_aws NAMES BYTES US [CERT KEY]: Secrets Manager with NAMES secrets (bench/s000000..) of
- * BYTES bytes whose answers were made beforehand, so that what is measured is who asks and not who
- * answers; each answer takes US microseconds longer, as if the service were far away. HTTP/1.1 on
- * loopback, a thread a connection; with a certificate over TLS. Prints its port. Signatures are not
- * looked at. Knows ListSecrets, DescribeSecret, GetSecretValue and BatchGetSecretValue; anything
- * else is an error.
+ * canned aws|gcp NAMES BYTES US [CERT KEY]: a provider with NAMES secrets of BYTES bytes whose
+ * answers were made beforehand, so that what is measured is who asks and not who answers; each
+ * answer takes US microseconds longer, as if the service were far away. HTTP/1.1 on loopback, a
+ * thread a connection; with a certificate over TLS. Prints its port. Signatures and tokens are not
+ * looked at. aws: Secrets Manager with bench/s000000.., of which it knows ListSecrets,
+ * DescribeSecret, GetSecretValue and BatchGetSecretValue. gcp: Secret Manager with s000000.., of
+ * which it knows the list and the access of a version. Anything else is an error.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -13,6 +14,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +22,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE	    100
 #define REQUEST_MAX (64 * 1024)
 #define ARN	    "arn:aws:secretsmanager:us-east-1:123456789012:secret:bench/s%06zu-AbC123"
 #define NAME	    "bench/s"
+#define PARENT	    "projects/123456789012/secrets/s"
 
 struct text {
 	char *p;
@@ -31,14 +33,15 @@ struct text {
 };
 
 static size_t names;
-static struct text *values;	  /* the answer of GetSecretValue for each */
-static struct text *descriptions; /* an entry of ListSecrets for each */
+static struct text *values;	  /* the answer with the value for each */
+static struct text *descriptions; /* an entry of the listing for each */
+static bool gcp;
 static SSL_CTX *tls;
 static useconds_t distance;
 
 static pthread_mutex_t span_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the three below */
 static double span_first, span_last;
-static unsigned span_batches;
+static unsigned span_calls;
 
 static void need(bool ok, const char *what)
 {
@@ -54,15 +57,18 @@ static struct text made(char *p, int len)
 	return (struct text){p, (size_t)len};
 }
 
-static void prepare(size_t bytes)
+static char *value_of(size_t bytes)
 {
-	char *value = malloc(bytes + 1), *p;
+	char *value = malloc(bytes + 1);
 	need(value, "no memory");
 	memset(value, 'v', bytes);
 	value[bytes] = '\0';
-	values = calloc(names, sizeof(*values));
-	descriptions = calloc(names, sizeof(*descriptions));
-	need(values && descriptions, "no memory");
+	return value;
+}
+
+static void prepare_aws(size_t bytes)
+{
+	char *value = value_of(bytes), *p;
 	for (size_t i = 0; i < names; i++) {
 		int n = asprintf(&p,
 			"{\"ARN\":\"" ARN "\",\"Name\":\"" NAME "%06zu\",\"VersionId\":"
@@ -81,6 +87,62 @@ static void prepare(size_t bytes)
 	free(value);
 }
 
+static uint32_t crc32c(const char *p, size_t len)
+{
+	uint32_t crc = UINT32_MAX;
+	for (size_t i = 0; i < len; i++) {
+		crc ^= (unsigned char)p[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78 : 0);
+	}
+	return ~crc;
+}
+
+/* base64 of so many 'v' */
+static char *text_of(size_t bytes)
+{
+	static const char *const tails[] = {"", "dg==", "dnY="};
+	char *text = malloc(4 * (bytes / 3 + 1) + 1), *end = text;
+	need(text, "no memory");
+	for (size_t i = 0; i < bytes / 3; i++)
+		end = stpcpy(end, "dnZ2");
+	stpcpy(end, tails[bytes % 3]);
+	return text;
+}
+
+static void prepare_gcp(size_t bytes)
+{
+	char *value = value_of(bytes), *text = text_of(bytes), *p;
+	uint32_t crc = crc32c(value, bytes);
+	for (size_t i = 0; i < names; i++) {
+		int n = asprintf(&p,
+			"{\n  \"name\": \"" PARENT "%06zu/versions/1\",\n  \"payload\": {\n"
+			"    \"data\": \"%s\",\n    \"dataCrc32c\": \"%u\"\n  }\n}\n",
+			i, text, crc);
+		values[i] = made(p, n);
+		n = asprintf(&p,
+			"    {\n      \"name\": \"" PARENT "%06zu\",\n      \"replication\": {\n"
+			"        \"automatic\": {}\n      },\n      \"createTime\": "
+			"\"2026-01-02T03:04:05.678901Z\",\n      \"etag\": \"\\\"%014zx\\\"\"\n"
+			"    }",
+			i, i);
+		descriptions[i] = made(p, n);
+	}
+	free(text);
+	free(value);
+}
+
+static void prepare(size_t bytes)
+{
+	values = calloc(names, sizeof(*values));
+	descriptions = calloc(names, sizeof(*descriptions));
+	need(values && descriptions, "no memory");
+	if (gcp)
+		prepare_gcp(bytes);
+	else
+		prepare_aws(bytes);
+}
+
 /* ---- a connection ---- */
 
 struct conn {
@@ -88,8 +150,8 @@ struct conn {
 	SSL *ssl;
 	char in[REQUEST_MAX + 1];
 	size_t have;
-	bool batch; /* the request is one */
-	char *out;  /* of the answer's body */
+	bool counted; /* the request is one of those whose span is asked for */
+	char *out;    /* of the answer's body */
 	size_t out_len, out_cap;
 };
 
@@ -135,12 +197,12 @@ static void add_str(struct conn *c, const char *s)
 static bool secret_at(const char *p, size_t *ret, const char **ret_after)
 {
 	char *end;
-	const char *at = p ? strstr(p, NAME) : NULL;
+	const char *prefix = gcp ? "/secrets/s" : NAME, *at = p ? strstr(p, prefix) : NULL;
 	if (!at)
 		return false;
-	*ret = strtoul(at + strlen(NAME), &end, 10);
+	*ret = strtoul(at + strlen(prefix), &end, 10);
 	*ret_after = end;
-	return end > at + strlen(NAME) && *ret < names;
+	return end > at + strlen(prefix) && *ret < names;
 }
 
 static bool one(struct conn *c, const struct text *answers, const char *body)
@@ -175,15 +237,15 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void batch_begins(void)
+static void span_begins(void)
 {
 	pthread_mutex_lock(&span_lock);
-	if (!span_batches++)
+	if (!span_calls++)
 		span_first = now();
 	pthread_mutex_unlock(&span_lock);
 }
 
-static void batch_ends(void)
+static void span_ends(void)
 {
 	pthread_mutex_lock(&span_lock);
 	span_last = now();
@@ -194,58 +256,100 @@ static bool span(struct conn *c)
 {
 	char text[100];
 	pthread_mutex_lock(&span_lock);
-	snprintf(text, sizeof(text), "{\"batches\":%u,\"seconds\":%.6f}", span_batches,
+	snprintf(text, sizeof(text), "{\"calls\":%u,\"seconds\":%.6f}", span_calls,
 		span_last - span_first);
-	span_batches = 0;
+	span_calls = 0;
 	pthread_mutex_unlock(&span_lock);
 	add_str(c, text);
 	return true;
 }
 
-static bool list(struct conn *c, const char *body)
+/* The entries of a page from the one that `token` leads to. */
+static size_t page(struct conn *c, const char *token, size_t size)
 {
-	const char *token = strstr(body, "\"NextToken\":\"t");
-	size_t from = token ? strtoul(token + strlen("\"NextToken\":\"t"), NULL, 10) : 0;
-	size_t to = from + PAGE < names ? from + PAGE : names;
-	char more[40] = "";
-	add_str(c, "{\"SecretList\":[");
+	size_t from = token ? strtoul(token, NULL, 10) : 0;
+	size_t to = from + size < names ? from + size : names;
 	for (size_t i = from; i < to; i++) {
 		add(c, ",", i > from);
 		add(c, descriptions[i].p, descriptions[i].len);
 	}
+	return to;
+}
+
+/* What follows `key` in `text`, or NULL. */
+static const char *behind(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+	return at ? at + strlen(key) : NULL;
+}
+
+static void list(
+	struct conn *c, const char *begin, const char *next, const char *token, size_t size)
+{
+	char more[60] = "";
+	add_str(c, begin);
+	size_t to = page(c, token, size);
 	if (to < names)
-		snprintf(more, sizeof(more), ",\"NextToken\":\"t%zu\"", to);
+		snprintf(more, sizeof(more), ",\"%s\":\"t%zu\"", next, to);
 	add_str(c, "]");
 	add_str(c, more);
 	add_str(c, "}");
-	return from <= to;
 }
 
-static bool body_of(struct conn *c, const char *head, const char *body)
+static bool answer_aws(struct conn *c, const char *head, const char *body)
 {
 	const char *target = strcasestr(head, "\nx-amz-target:");
 	char op[64] = "";
 	if (target)
 		sscanf(target + strlen("\nx-amz-target:"), " secretsmanager.%63[A-Za-z]", op);
-	c->out_len = 0;
-	c->batch = strcmp(op, "BatchGetSecretValue") == 0;
-	if (strncmp(head, "GET /span ", 10) == 0)
-		return span(c);
+	c->counted = strcmp(op, "BatchGetSecretValue") == 0;
 	if (strcmp(op, "GetSecretValue") == 0)
 		return one(c, values, body);
 	if (strcmp(op, "DescribeSecret") == 0)
 		return one(c, descriptions, body);
-	if (c->batch) {
-		batch_begins();
-		return batch(c, body);
+	if (strcmp(op, "ListSecrets") == 0)
+		list(c, "{\"SecretList\":[", "NextToken", behind(body, "\"NextToken\":\"t"), 100);
+	else if (!c->counted)
+		return false;
+	if (c->counted)
+		span_begins();
+	return !c->counted || batch(c, body);
+}
+
+/* By the request line alone, which it ends. */
+static bool answer_gcp(struct conn *c, char *head)
+{
+	head[strcspn(head, "\r\n")] = '\0';
+	const char *size = behind(head, "pageSize=");
+	c->counted = strstr(head, "/versions/latest:access") != NULL;
+	if (strncmp(head, "GET /v1/projects/", strlen("GET /v1/projects/")) != 0)
+		return false;
+	if (c->counted) {
+		span_begins();
+		return one(c, values, head);
 	}
-	return strcmp(op, "ListSecrets") == 0 && list(c, body);
+	if (!strstr(head, "/secrets?") && !strstr(head, "/secrets "))
+		return false;
+	list(c, "{\"secrets\":[", "nextPageToken", behind(head, "pageToken=t"),
+		size ? strtoul(size, NULL, 10) : 25000);
+	return true;
+}
+
+static bool body_of(struct conn *c, char *head, const char *body)
+{
+	c->out_len = 0;
+	c->counted = false;
+	if (strncmp(head, "GET /span ", 10) == 0)
+		return span(c);
+	return gcp ? answer_gcp(c, head) : answer_aws(c, head, body);
 }
 
 /* Answers the request of `len` bytes at the start of the input. */
 static bool answer(struct conn *c, char *body)
 {
-	static const char unknown[] = "{\"__type\":\"UnknownOperationException\"}";
+	static const char unknown[] =
+		"{\"__type\":\"UnknownOperationException\",\"error\":{\"code\":"
+		"400,\"status\":\"INVALID_ARGUMENT\"}}";
 	char head[200];
 	int status = 200;
 	body[-1] = '\0'; /* the last LF of the head */
@@ -257,10 +361,10 @@ static bool answer(struct conn *c, char *body)
 		add_str(c, unknown);
 	}
 	int n = snprintf(head, sizeof(head),
-		"HTTP/1.1 %d X\r\nx-amzn-RequestId: 0\r\nContent-Type: "
-		"application/x-amz-json-1.1\r\n"
+		"HTTP/1.1 %d X\r\nx-amzn-RequestId: 0\r\nContent-Type: %s\r\n"
 		"Content-Length: %zu\r\n\r\n",
-		status, c->out_len);
+		status, gcp ? "application/json; charset=UTF-8" : "application/x-amz-json-1.1",
+		c->out_len);
 	/* One write: no delayed acknowledgement between head and body. */
 	size_t len = c->out_len;
 	add(c, head, (size_t)n);
@@ -270,8 +374,8 @@ static bool answer(struct conn *c, char *body)
 	memcpy(whole + n, c->out, len);
 	bool ok = send_all(c, whole, len + (size_t)n);
 	free(whole);
-	if (c->batch)
-		batch_ends();
+	if (c->counted)
+		span_ends();
 	return ok;
 }
 
@@ -340,18 +444,19 @@ static int listener(void)
 
 int main(int argc, char **argv)
 {
-	if (argc != 4 && argc != 6) {
-		fprintf(stderr, "usage: canned_aws NAMES BYTES US [CERT KEY]\n");
+	if (argc != 5 && argc != 7) {
+		fprintf(stderr, "usage: canned aws|gcp NAMES BYTES US [CERT KEY]\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	names = strtoul(argv[1], NULL, 10);
-	prepare(strtoul(argv[2], NULL, 10));
-	distance = (useconds_t)strtoul(argv[3], NULL, 10);
-	if (argc == 6) {
+	gcp = strcmp(argv[1], "gcp") == 0;
+	names = strtoul(argv[2], NULL, 10);
+	prepare(strtoul(argv[3], NULL, 10));
+	distance = (useconds_t)strtoul(argv[4], NULL, 10);
+	if (argc == 7) {
 		tls = SSL_CTX_new(TLS_server_method());
-		need(tls && SSL_CTX_use_certificate_chain_file(tls, argv[4]) == 1 &&
-				SSL_CTX_use_PrivateKey_file(tls, argv[5], SSL_FILETYPE_PEM) == 1,
+		need(tls && SSL_CTX_use_certificate_chain_file(tls, argv[5]) == 1 &&
+				SSL_CTX_use_PrivateKey_file(tls, argv[6], SSL_FILETYPE_PEM) == 1,
 			"certificate");
 	}
 	int fd = listener();
