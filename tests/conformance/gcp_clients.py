@@ -15,6 +15,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports.re
 from google.oauth2 import credentials as oauth2
 from google.oauth2 import service_account
 
+os.environ["GOOGLE_CLOUD_PROJECT"] = "my-proj"  # else they ask gcloud, where there is one
 sys.path.insert(0, f"{venv_of_suite.SRC}/tests/fakes")
 from gcp_jwt import SCOPE  # noqa: E402
 from gcp_sources import AUDIENCE, AWS_TYPE, JWT_TYPE  # noqa: E402
