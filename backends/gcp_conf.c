@@ -184,7 +184,7 @@ int gcp_conf_files(const struct backend_env *env, const struct opt_values *opts,
 	int r = load_file(&l, GCP_FILE_OPTION, "credentials", err);
 	if (r == 0)
 		r = load_token_file(&l, err);
-	if (r == 0)
+	if (r == 0 && !c->file[GCP_FILE_OPTION] && !c->token_file)
 		r = load_file(&l, GCP_FILE_VARIABLE, "GOOGLE_APPLICATION_CREDENTIALS", err);
 	if (r == 0)
 		r = load_well_known(&l, err);

@@ -85,8 +85,9 @@ struct gcp_conf {
 	char *iam_endpoint; /* the same of iam_endpoint= */
 	char *quota_project; /* option or variable; NULL = that of the credentials */
 
-	char *file[GCP_FILES]; /* credentials files by enum gcp_file; NULL = none is named, or there
-				  is no home directory */
+	char *file[GCP_FILES]; /* credentials files by enum gcp_file; NULL = none is named (the
+				  variable is not looked at beside an option), or there is no home
+				  directory */
 	char *token_file;      /* NULL = none; never with file[GCP_FILE_OPTION] */
 	char *impersonate;     /* EMAIL, checked; NULL = nobody */
 	char *subject;	       /* EMAIL, checked; NULL = nobody */

@@ -170,7 +170,8 @@ static enum gcp_refusal_kind kind_of(const struct gcp_refusal *r)
 		return GCP_REFUSED;
 	if (says(r, "reasonable timeframe"))
 		return GCP_REFUSED_CLOCK;
-	return says(r, "expired") || says(r, "revoked") ? GCP_REFUSED_EXPIRED : GCP_REFUSED;
+	return says(r, "expired") || says(r, "revoked") || says(r, "stale") ? GCP_REFUSED_EXPIRED
+									    : GCP_REFUSED;
 }
 
 void gcp_refusal_parse(int status, const char *text, size_t len, struct gcp_refusal *ret)
