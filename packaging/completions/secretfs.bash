@@ -4,7 +4,7 @@
 _secretfs_options()
 {
 	local options
-options='ttl= stale= negative_ttl= list_ttl= timeout= open_rate= cache_size= arena= memlock= uid= gid= mode= dmode= user= wait= nonempty hydrate lazy debug log= audit= audit_required on_change= on_change_delay= on_change_timeout= type= location= at= prefix= add_prefix= names= endpoint= cacert= proxy= insecure_http rate= home= env. format= expand region= profile= access_key_id= secret_access_key= session_token= role_arn= role_session_name= external_id= role_duration= fips dualstack sts_endpoint= imds_v1 filter= deleted region= profile= access_key_id= secret_access_key= session_token= role_arn= role_session_name= external_id= role_duration= fips dualstack sts_endpoint= imds_v1 filter= '
+options='ttl= stale= negative_ttl= list_ttl= timeout= open_rate= cache_size= arena= memlock= uid= gid= mode= dmode= user= wait= nonempty hydrate lazy debug log= audit= audit_required on_change= on_change_delay= on_change_timeout= type= location= at= prefix= add_prefix= names= endpoint= cacert= proxy= insecure_http rate= home= env. format= expand region= profile= access_key_id= secret_access_key= session_token= role_arn= role_session_name= external_id= role_duration= fips dualstack sts_endpoint= imds_v1 filter= deleted region= profile= access_key_id= secret_access_key= session_token= role_arn= role_session_name= external_id= role_duration= fips dualstack sts_endpoint= imds_v1 filter= project= credentials= token_file= impersonate= subject= token_endpoint quota_project= universe= iam_endpoint= filter= latest= '
 	local cur=${1##*,} done=''
 	[[ $1 == *,* ]] && done=${1%,*},
 	mapfile -t COMPREPLY < <(compgen -P "$done" -W "$options" -- "$cur")
@@ -14,7 +14,7 @@ options='ttl= stale= negative_ttl= list_ttl= timeout= open_rate= cache_size= are
 _secretfs_source()
 {
 	local backends
-backends='file env inline aws aws-ssm example '
+backends='file env inline aws aws-ssm gcp example '
 	mapfile -t COMPREPLY < <(compgen -S : -W "$backends" -- "$1"; compgen -f -X '!*.conf' -- "$1"; compgen -d -- "$1")
 	compopt -o nospace
 }
