@@ -297,28 +297,20 @@ int gcp_call(struct gcp_client *c, const struct call *call, const struct gcp_ask
 
 /* --- what it tells of itself --- */
 
-static int add_member(struct buf *out, const char *key, const char *text)
+static void add_member(struct buf *out, const char *key, const char *text)
 {
-	if (!text)
-		return 0;
 	buf_printf(out, "%s\"%s\":", out->len ? "," : "", key);
-	return json_quote(out, text, strlen(text));
+	json_quote(out, text, strlen(text));
 }
 
 int gcp_client_status(struct gcp_client *c, struct buf *ret_json)
 {
-	_cleanup_(buf_clear) struct buf own = BUF_INIT(ret_json->max),
-					more = BUF_INIT(ret_json->max);
-	add_member(&own, "project", c->conf->project);
-	add_member(&own, "location", c->conf->location);
-	add_member(&own, "endpoint", c->conf->endpoint);
-	int rc = gcp_cred_status(c->cred, &more);
-	if (rc)
-		return rc;
-	buf_str(ret_json, buf_text(&own));
-	if (own.len && more.len && more.data[0] != ',')
-		buf_char(ret_json, ',');
-	return buf_str(ret_json, buf_text(&more));
+	_cleanup_(buf_clear) struct buf url = BUF_INIT(HOST_MAX);
+	if (c->conf->project)
+		add_member(ret_json, "project", c->conf->project);
+	if (gcp_cred_known_base(c->cred, &url) == 0 && url.len)
+		add_member(ret_json, "endpoint", url.data);
+	return gcp_cred_status(c->cred, ret_json);
 }
 
 void gcp_client_counts(struct gcp_client *c, double usd_per_call, struct backend_counts *ret)

@@ -259,6 +259,17 @@ int gcp_cred_base(struct gcp_cred *g, const struct call *call, struct buf *ret, 
 	return gcp_conf_host(ret, "secretmanager", conf->location, universe_of(g, set), err);
 }
 
+int gcp_cred_known_base(struct gcp_cred *g, struct buf *ret)
+{
+	const struct gcp_conf *conf = g->conf;
+	_cleanup_(cred_unref_p) struct cred *set = cred_current(g->chain);
+	if (conf->endpoint)
+		return buf_str(ret, conf->endpoint);
+	if (!set && !conf->universe)
+		return 0;
+	return gcp_conf_host(ret, "secretmanager", conf->location, universe_of(g, set), NULL);
+}
+
 bool gcp_cred_skew(struct gcp_cred *g, const struct http_reply *reply)
 {
 	static struct log_rate rate = LOG_RATE(600);

@@ -50,6 +50,8 @@ const char *gcp_cred_quota_project(const struct gcp_cred *g, const struct cred *
  * those of cred_get(), ENOMEM. */
 int gcp_cred_base(
 	struct gcp_cred *g, const struct call *call, struct buf *ret, struct sfs_err *err);
+/* The same for status: without asking anybody, nothing is appended while it is not known. */
+int gcp_cred_known_base(struct gcp_cred *g, struct buf *ret);
 /* The project: that of the settings, else what the metadata server says (asked once it is needed,
  * remembered; a failure for some seconds). Appends. Errors: EINVAL with where to give it. */
 int gcp_cred_project(

@@ -27,6 +27,8 @@ struct list_sink {
 	size_t n;
 	int stop_after;	 /* then -ECANCELED; 0 = never */
 	int64_t created; /* of the last line */
+	int64_t expires; /* of the last line */
+	char *meta;	 /* of the last line, or NULL */
 	struct sfs_err problem;
 };
 
@@ -50,6 +52,9 @@ int list_add(struct list_sink *sink, const struct list_item *item)
 	sink->lines = realloc(sink->lines, (sink->n + 1) * sizeof(char *));
 	sink->lines[sink->n++] = strdup(buf_text(&b));
 	sink->created = item->created;
+	sink->expires = item->expires;
+	free(sink->meta);
+	sink->meta = item->meta ? strdup(item->meta) : NULL;
 	buf_clear(&b);
 	return sink->stop_after && (int)sink->n >= sink->stop_after ? -ECANCELED : 0;
 }
@@ -80,6 +85,7 @@ static inline void sink_clear(struct list_sink *s)
 	for (size_t i = 0; i < s->n; i++)
 		free(s->lines[i]);
 	free(s->lines);
+	free(s->meta);
 	*s = (struct list_sink){0};
 }
 

@@ -59,8 +59,9 @@ Test(gcp_answer, full_names)
 		"projects/p/secrets/x/versions/", "projects/p/secrets/x/versions/07",
 		"projects/p/secrets/x/versions/7/", "projects/p/locations/EU/secrets/x",
 		"projects/p/locations/a.b/secrets/x", "projects/p/locations//secrets/x",
-		"projects/../secrets/x", "projects/-p/secrets/x", "projects/p/secrets/x/versions/7/8",
-		"projects/p%2F/secrets/x", "projects/p?a=b/secrets/x"};
+		"projects/../secrets/x", "projects/-p/secrets/x",
+		"projects/p/secrets/x/versions/7/8", "projects/p%2F/secrets/x",
+		"projects/p?a=b/secrets/x"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		cr_expect_not(gcp_name_parse(bad[i], &n), "%s", bad[i]);
 }
