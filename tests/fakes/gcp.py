@@ -156,7 +156,7 @@ class Gcp:
             self.accounts.setdefault(email, []).append(key)
             self.members[email] = Principal(email, rights, own)
 
-    def authenticate(self, headers):
+    def authenticate(self, headers, service="secretmanager", scopes=(SCOPE,)):
         given = headers.get_all("Authorization") or []
         if not given:
             raise Refused("UNAUTHENTICATED", "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or "
@@ -169,7 +169,8 @@ class Gcp:
         self.seen.add(token)
         if is_jwt(token) and token not in self.tokens:
             try:
-                return Token(self.members[check_self_signed(token, self.accounts, self.now(), self.universe)])
+                email, held = check_self_signed(token, self.accounts, self.now(), f"https://{service}.{self.universe}/", scopes)
+                return Token(self.members[email], scopes=held)
             except BadToken as e:
                 self.refusals.append(str(e))
                 raise Refused("UNAUTHENTICATED", bad, "ACCESS_TOKEN_TYPE_UNSUPPORTED") from None

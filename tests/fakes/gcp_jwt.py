@@ -93,18 +93,19 @@ def check_signed(token, accounts, now):
     return claims
 
 
-def check_self_signed(token, accounts, now, universe="googleapis.com"):
-    """Email of the account. AIP-4111: iss = sub, and either an audience or a scope."""
+def check_self_signed(token, accounts, now, audience, scopes):
+    """(Email, scopes) of the token. AIP-4111: iss = sub, and either an audience or one of those scopes."""
     claims = check_signed(token, accounts, now)
     if claims.get("sub") != claims["iss"]:
         raise Bad("sub is not iss")
     if ("aud" in claims) == ("scope" in claims):
         raise Bad("either aud or scope")
-    if "aud" in claims and claims["aud"] != f"https://secretmanager.{universe}/":
+    if "aud" in claims and claims["aud"] != audience:
         raise Bad("aud")
-    if "scope" in claims and SCOPE not in claims["scope"].split(" "):
+    held = claims.get("scope", SCOPE).split(" ")
+    if not set(scopes) & set(held):
         raise Bad("scope")
-    return claims["iss"]
+    return claims["iss"], held
 
 
 def check_assertion(token, accounts, now):

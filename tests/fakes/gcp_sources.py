@@ -269,9 +269,7 @@ def aws_signature_problem(src, token, h):
 def impersonate(h, src, email, body):
     src.note("impersonate", {"email": email, **body})
     play_fault(h, src, "impersonate")
-    token = src.gcp.tokens.get(h.headers.get("Authorization", "")[len("Bearer "):])
-    if not token or (token.until is not None and token.until <= time.time()):
-        raise Refused("UNAUTHENTICATED", "Request had invalid authentication credentials.", "ACCESS_TOKEN_EXPIRED")
+    token = src.gcp.authenticate(h.headers, "iamcredentials", (IAM_SCOPE, SCOPE))
     if not {SCOPE, IAM_SCOPE} & set(token.scopes):
         raise Refused("PERMISSION_DENIED", "Request had insufficient authentication scopes.", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")
     if email not in src.gcp.members:
