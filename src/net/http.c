@@ -49,6 +49,7 @@ struct run {
 	unsigned retries; /* pauses so far */
 	unsigned taken;	  /* tokens */
 	bool resent;
+	bool unsent; /* the caller's headers failed: says nothing of the service, and is final */
 	enum breaker_pass pass;
 };
 
@@ -293,6 +294,7 @@ static int send_once(struct run *x, enum http_verdict *ret_verdict)
 		*x->err = headers.err;
 		r = -headers.err.code;
 	}
+	x->unsent = r < 0;
 	if (r < 0)
 		return r;
 	x->attempt++;
@@ -345,7 +347,9 @@ static void learn(struct run *x, int r, enum http_verdict v, int64_t after)
 	struct http *h = x->h;
 	int64_t now = clock_boot();
 	bool redirected = r == -EPROTO && is_redirect(x->ret->status);
-	enum breaker_result health_now = redirected ? BREAKER_GOOD : health(r, v);
+	enum breaker_result health_now = x->unsent    ? BREAKER_UNKNOWN
+					 : redirected ? BREAKER_GOOD
+						      : health(r, v);
 	if (!counted(x))
 		return;
 	pthread_mutex_lock(&h->lock);
@@ -380,7 +384,7 @@ static bool again(struct run *x, int r, enum http_verdict v, int64_t after)
 		x->resent = true;
 		return true;
 	}
-	if (!worth_a_retry(r, v) || x->retries + 1 >= max)
+	if (x->unsent || !worth_a_retry(r, v) || x->retries + 1 >= max)
 		return false;
 	int64_t pause = retry_pause(
 		own_pause(x, r, v), after, asked_pause(x, "x-amz-retry-after", parse_ms));

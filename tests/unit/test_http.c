@@ -324,6 +324,34 @@ Test(http, a_bad_header_ends_the_request_before_anything_is_sent)
 	end();
 }
 
+static int refuse_headers(void *arg, unsigned attempt, struct http_headers *hs, struct sfs_err *e)
+{
+	static const int codes[] = {EBADMSG, EHOSTUNREACH, ETIMEDOUT};
+	unsigned *calls = arg;
+	(void)attempt;
+	(void)hs;
+	return err_set(e, codes[(*calls)++ % 3], "no credentials");
+}
+
+/* Neither is it tried again, nor does it open the breaker: the service was not asked. */
+Test(http, who_cannot_make_the_headers_says_nothing_of_the_service)
+{
+	static const struct http_exchange ex[] = {{.method = "GET", .url = URL, .status = 200}};
+	unsigned calls = 0;
+	struct http_request rq = get;
+	rq.headers = refuse_headers;
+	rq.arg = &calls;
+	begin(ex, N(ex));
+	for (unsigned i = 0; i < 12; i++) {
+		cr_assert_lt(ask(&rq, 10), 0);
+		cr_assert_eq(calls, i + 1);
+		cr_assert_str_eq(err.msg, "no credentials");
+	}
+	cr_assert_eq(script.pauses, 0);
+	cr_assert_eq(ask(&get, 10), 0);
+	end();
+}
+
 Test(http, bad_urls_and_large_bodies_are_never_sent)
 {
 	struct http_request rq = get;
