@@ -19,7 +19,7 @@ import time
 W = "/tmp/w"
 SRC = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 CONNECTIONS = "/sys/fs/fuse/connections"
-GRACE = 5  # seconds for a daemon to end after its unmount
+GRACE = 20  # seconds for a daemon to end after its unmount
 SUSPICIOUS = re.compile("|".join([
     r"ERROR: (Address|Leak|Memory)Sanitizer", r"WARNING: ThreadSanitizer", r"runtime error: ", r"[Aa]ssertion .*failed",
     r"replied twice", r"double reply", r"without (a )?reply", r"no reply", r"stack smashing", r"double free", r"corrupted",
@@ -103,7 +103,7 @@ def setup(build, test_dir):
     for d in ("", "/log", "/snap", "/out", "/home", "/m"):
         os.makedirs(W + d)
     with open(W + "/knobs", "wb") as f:  # of test_main.c
-        f.write(bytes(24))
+        f.write(bytes(32))
     collect_syslog()
 
 

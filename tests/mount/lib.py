@@ -19,6 +19,7 @@ BUILD = os.environ["SFS_BUILD"]
 SRC = os.environ["SFS_SRC"]
 SCALE = float(os.environ.get("SFS_TEST_SCALE", "1"))
 SLOW = float(os.environ.get("SFS_TEST_SLOW", "1"))
+PATIENCE = 30 * SLOW  # seconds in which what must happen has happened, on a machine with many other things to do
 MODE = os.environ.get("SFS_TEST_MODE", "")  # lazy or hydrate, for mounts that say neither
 SECRETFS = f"{BUILD}/secretfs"
 TESTER = f"{BUILD}/tests/secretfs-test"
@@ -112,15 +113,17 @@ def fails(code, fn, *args, **kw):
                          + "/".join(errno.errorcode[c] for c in codes))
 
 
-def eventually(fn, what, seconds=5.0):
-    """Waits until fn() is true. For what happens in another process; never for how fast something is."""
-    end = time.monotonic() + seconds * SLOW
+def eventually(fn, what, seconds=0):
+    """Waits until fn() is true, with patience. For what happens in another process; never for how fast something is."""
+    limit = max(seconds * SLOW, PATIENCE)
+    end = time.monotonic() + limit
     while True:
+        late = time.monotonic() > end  # before the look: who was not scheduled for long has looked all the same
         got = fn()
         if got:
             return got
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds * SLOW:.0f} s: {what}")
+        if late:
+            raise AssertionError(f"not within {limit:.0f} s: {what}")
         time.sleep(0.01)
 
 
@@ -183,7 +186,7 @@ class Result:
         return f"exit {self.code}, out {shorten(self.out)}, err {shorten(self.err)}"
 
 
-def run(*argv, input=None, timeout=20, env=None, uid=None, cwd=None, check_code=None, text=True):
+def run(*argv, input=None, timeout=60, env=None, uid=None, cwd=None, check_code=None, text=True):
     """Runs a program; files instead of pipes, so that a daemon that keeps a descriptor cannot hold us up."""
     base = f"{W}/out/{fresh('run')}"
     extra = {"user": uid, "group": uid, "extra_groups": []} if uid is not None else {}
@@ -337,7 +340,7 @@ class MountFailed(Exception):
 class Mount:
     """A mount made by the command `secretfs mount`. Fails with MountFailed if the command does."""
 
-    def __init__(self, source, opts="", mp=None, exe=None, env=None, log=None, prefix=(), timeout=20, snapshot=True, rate=True):
+    def __init__(self, source, opts="", mp=None, exe=None, env=None, log=None, prefix=(), timeout=60, snapshot=True, rate=True):
         self.mp = mp or f"{W}/m/{fresh('m')}"
         self.source, self.snapshot = source, snapshot
         self.log = log or f"{W}/log/{fresh('mount')}.log"
@@ -438,7 +441,7 @@ class Mount:
 
     def wait_end(self):
         eventually(lambda: not (self.holder and alive(self.holder)) and not (self.worker and alive(self.worker)),
-                   f"holder {self.holder} and worker {self.worker} end after the unmount", 10)
+                   f"holder {self.holder} and worker {self.worker} end after the unmount")
         self.drop_connection()
 
 
@@ -554,6 +557,18 @@ def push_clock(boot, wall=None):
 
 
 @contextlib.contextmanager
+def frozen_clock():
+    """The clocks of all mounts made with secretfs-test stand still: however slow the machine is, no time passes."""
+    with _knob(3) as number:
+        number[0] = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    try:
+        yield
+    finally:
+        with _knob(3) as number:
+            number[0] = 0
+
+
+@contextlib.contextmanager
 def stalled_renames():
     """No RENAME request of a mount made with secretfs-test gets an answer."""
     with _knob(2) as number:
@@ -570,8 +585,23 @@ def background(*argv, **kw):
     return subprocess.Popen(argv, **kw)
 
 
-def parked_in_open(pid, seconds=5):
+def parked_in_open(pid):
     """Waits until the process sleeps in a request of FUSE."""
     def look():
         return b"fuse" in proc(pid, "wchan") or b"request_wait_answer" in proc(pid, "stack")
-    eventually(look, f"process {pid} waits in a FUSE request", seconds)
+    eventually(look, f"process {pid} waits in a FUSE request")
+
+
+def pending(pid, *signals):
+    """Waits until all these signals wait for the process."""
+    want = sum(1 << (s - 1) for s in signals)
+    eventually(lambda: int(status_field(pid, "ShdPnd") or "0", 16) & want == want, f"signals {signals} are pending")
+
+
+def ends(p, what):
+    """Waits for the end of a process that would else hang; its exit status."""
+    try:
+        p.wait(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"{what}: {p.args} did not end within {PATIENCE:.0f} s") from None
+    return p.returncode

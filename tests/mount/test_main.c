@@ -32,6 +32,7 @@ const char *__tsan_default_options(void);
 struct knobs {
 	_Atomic int64_t boot, wall;   /* added to the clocks, ns */
 	_Atomic int64_t stall_rename; /* RENAME requests wait */
+	_Atomic int64_t frozen;	      /* the boot time at which the clock stands still, or 0 */
 };
 static const struct knobs no_knobs;
 static const struct knobs *knobs = &no_knobs;
@@ -39,7 +40,8 @@ static const struct knobs *knobs = &no_knobs;
 /* The linker sends every call of clock_boot() and clock_wall() here (--wrap). */
 int64_t __wrap_clock_boot(void)
 {
-	return __real_clock_boot() + atomic_load(&knobs->boot);
+	int64_t frozen = atomic_load(&knobs->frozen);
+	return (frozen ? frozen : __real_clock_boot()) + atomic_load(&knobs->boot);
 }
 
 int64_t __wrap_clock_wall(void)
