@@ -408,6 +408,11 @@ class Mount:
     def logged(self):
         return slurp(self.log).decode(errors="replace") if os.path.exists(self.log) else ""
 
+    def kernel_forgets(self):
+        """As under memory pressure: names of this mount that nobody uses, alone; /proc/sys/vm/drop_caches is of all tests that run."""
+        nosuid_nodev_noexec, remount = 2 | 4 | 8, 32
+        equal(libc.mount(b"none", self.mp.encode(), None, remount | nosuid_nodev_noexec, None), 0, "remount")
+
     def mounted(self):
         return any(row[3] == "fuse.secretfs" for row in mountinfo(self.mp))
 

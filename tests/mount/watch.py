@@ -6,7 +6,7 @@ import select
 import struct
 import time
 
-from lib import SLOW, as_bytes, equal, libc
+from lib import PATIENCE, as_bytes, equal, libc
 
 FLAGS = {0x2: "MODIFY", 0x4: "ATTRIB", 0x40: "MOVED_FROM", 0x80: "MOVED_TO", 0x100: "CREATE", 0x200: "DELETE", 0x400: "DELETE_SELF",
          0x800: "MOVE_SELF", 0x2000: "UNMOUNT", 0x4000: "Q_OVERFLOW", 0x8000: "IGNORED"}
@@ -45,18 +45,18 @@ class Watch:
                 self.events.append(f"{','.join(words)} {name}".strip())
                 data = data[HEAD.size + size:]
 
-    def until(self, done, what, seconds=5):
+    def until(self, done, what):
         """Waits until done(events)."""
-        end = time.monotonic() + seconds * SLOW
+        end = time.monotonic() + PATIENCE
         while not done(self.take()):
             left = end - time.monotonic()
             if left <= 0:
-                raise AssertionError(f"not within {seconds * SLOW:.0f} s: {what}; events: {self.events}")
+                raise AssertionError(f"not within {PATIENCE:.0f} s: {what}; events: {self.events}")
             select.select([self.fd], [], [], left)
 
-    def wait(self, *wanted, seconds=5):
+    def wait(self, *wanted):
         """Waits until one of these events has come."""
-        self.until(lambda events: any(w in events for w in wanted), " or ".join(wanted), seconds)
+        self.until(lambda events: any(w in events for w in wanted), " or ".join(wanted))
 
     def got(self, *wanted):
         """Takes the events so far, which must be exactly these."""
