@@ -610,3 +610,22 @@ def ends(p, what):
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{what}: {p.args} did not end within {PATIENCE:.0f} s") from None
     return p.returncode
+
+
+def asks_nobody(m, warm, *argv):
+    """Runs a program while the worker is stopped: what the kernel knows after warm() is enough for it. Its output. Under memory pressure
+    the kernel may have forgotten something in between, so there is more than one try."""
+    for _ in range(5):
+        warm()
+        os.kill(m.worker, signal.SIGSTOP)
+        try:
+            p = background(*argv, stdout=subprocess.PIPE, text=True)
+            asks = eventually(lambda: "no" if p.poll() is not None else "yes" if b"request_wait_answer" in proc(p.pid, "stack") else None,
+                              f"{argv[0]} ends or asks the worker") == "yes"
+        finally:
+            os.kill(m.worker, signal.SIGCONT)
+        out, _ = p.communicate(timeout=PATIENCE)
+        if not asks:
+            equal(p.returncode, 0, f"exit of {argv[0]}")
+            return out
+    raise AssertionError("the kernel asked the worker each time")
