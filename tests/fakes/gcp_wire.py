@@ -74,7 +74,9 @@ def token_of(offset, bound):
 def offset_of(token, bound):
     if not token:
         return 0
-    m = re.match(rb"\xfb\xff\xbe(\d{1,9}):", base64.b64decode(re.sub(r"[^A-Za-z0-9+/]", "", token) + "==="))
+    text = token.removesuffix("+/==")
+    data = base64.b64decode(text + "=" * (-len(text) % 4)) if re.fullmatch(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2,3})?", text) else b""
+    m = re.match(rb"\xfb\xff\xbe(\d{1,9}):", data)
     if not m or token_of(int(m[1]), bound) != token:
         raise Refused("INVALID_ARGUMENT", "The page token is invalid.")
     return int(m[1])
