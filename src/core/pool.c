@@ -11,8 +11,8 @@
 #include <time.h>
 #include <utlist.h>
 
-#define POOL_STACK ((size_t)256 * 1024)
-#define POOL_NAME  16 /* of the kernel's thread names */
+#define POOL_STACK ((size_t)512 * 1024) /* TLS handshakes are made in it */
+#define POOL_NAME  16			/* of the kernel's thread names */
 
 struct worker {
 	struct pool *pool;
@@ -201,6 +201,7 @@ static int check_push(struct pool *p)
 
 int pool_push(struct pool *p, struct job *j)
 {
+	bool wake = !takes_it_itself(p);
 	int r;
 
 	pthread_mutex_lock(&p->lock);
@@ -208,12 +209,12 @@ int pool_push(struct pool *p, struct job *j)
 	if (r == 0) {
 		lane_append(p, j);
 		p->queued++;
-		if (takes_it_itself(p))
+		if (!wake)
 			self->owes = true;
-		else
-			pthread_cond_signal(&p->work);
 	}
 	pthread_mutex_unlock(&p->lock);
+	if (r == 0 && wake) /* without the lock, which the other thread wants at once */
+		pthread_cond_signal(&p->work);
 	return r;
 }
 

@@ -48,7 +48,7 @@ void pool_join(struct pool *p, struct job *j, uint32_t lane);
  * False: some are stuck in a job and were left to themselves; the pool and what the jobs use must
  * then live for ever. */
 bool pool_stop(struct pool *p, int64_t wait);
-/* After pool_stop() returned true. NULL is fine. */
+/* After pool_stop() returned true and the last pool_push() ended. NULL is fine. */
 void pool_free(struct pool *p);
 /* Threads and queued jobs now. */
 void pool_count(struct pool *p, unsigned *ret_threads, size_t *ret_queued);

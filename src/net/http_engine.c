@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An engine is a thread with a curl_multi handle: one generation of trust files, one pool of
- * connections. When the files change, a new engine takes over and the old one ends with its last
- * transfer, its connections with it (R44).
+ * An engine is a curl_multi handle: one generation of trust files, one pool of connections. When
+ * the files change, a new engine takes over and the old one ends with its last transfer, its
+ * connections with it (R44).
+ *
+ * One thread at a time drives the handle. Who comes while nobody does drives it himself until his
+ * answer is there, so that a lone request is handed to no other thread and back; what is then still
+ * under way is left to the engine's own thread, as are all who come meanwhile.
  *
  * Lock order: wire->lock, then engine->lock; neither is held while libcurl runs or a transfer is
  * waited for.
@@ -32,9 +36,11 @@ struct engine {
 	CURLM *multi;
 	pthread_t thread;
 	struct trust *trust;
-	struct transfer *running; /* the thread's own list */
+	struct transfer *running; /* of the thread that drives */
 
 	pthread_mutex_t lock;	   /* guards what follows and the shared part of transfers */
+	pthread_cond_t need;	   /* the engine's thread is wanted */
+	bool driven;		   /* some thread drives */
 	struct transfer *queue;	   /* handed over, newest first */
 	unsigned count;		   /* queued and running */
 	bool left;		   /* some waiter has left */
@@ -54,7 +60,7 @@ struct http_wire {
 	int64_t looked; /* at the trust files */
 };
 
-/* ---- the engine's thread ---- */
+/* ---- the thread that drives ---- */
 
 static void complete(struct engine *e, struct transfer *t, CURLcode code)
 {
@@ -153,15 +159,54 @@ static void reap(struct engine *e)
 	}
 }
 
+/* False = the engine ends. */
+static bool drive(struct engine *e)
+{
+	int active;
+	if (!take_orders(e))
+		return false;
+	curl_multi_perform(e->multi, &active);
+	reap(e);
+	return true;
+}
+
+/* With e->lock held. */
+static bool is_over(const struct engine *e)
+{
+	return e->stop || (e->retired && e->count == 0);
+}
+
+/* ---- the engine's own thread ---- */
+
+/* Until there is something that nobody drives, which it then does; false = the engine ends. */
+static bool await_work(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	while (!is_over(e) && (e->driven || e->count == 0))
+		pthread_cond_wait(&e->need, &e->lock);
+	bool over = is_over(e);
+	e->driven = true;
+	pthread_mutex_unlock(&e->lock);
+	return !over;
+}
+
+/* Whether nothing is under way any more. */
+static bool rest(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	bool idle = e->count == 0;
+	e->driven = !idle;
+	pthread_mutex_unlock(&e->lock);
+	return idle;
+}
+
 static void *run(void *arg)
 {
 	struct engine *e = arg;
-	int active;
-	while (take_orders(e)) {
-		curl_multi_perform(e->multi, &active);
-		reap(e);
-		curl_multi_poll(e->multi, NULL, 0, IDLE_MS, NULL);
-	}
+	pthread_setname_np(pthread_self(), "sfs-http");
+	while (await_work(e))
+		while (drive(e) && !rest(e))
+			curl_multi_poll(e->multi, NULL, 0, IDLE_MS, NULL);
 	drop_left(e, true);
 	pthread_mutex_lock(&e->lock);
 	CURLM *multi = take(e->multi);
@@ -178,6 +223,7 @@ static void *run(void *arg)
 static void engine_free(struct engine *e)
 {
 	trust_unref(e->trust);
+	pthread_cond_destroy(&e->need);
 	pthread_mutex_destroy(&e->lock);
 	mem_free(e);
 }
@@ -188,6 +234,7 @@ static int engine_new(struct trust *trust, struct engine **ret, struct sfs_err *
 	if (!e)
 		return err_set(err, ENOMEM, "out of memory");
 	pthread_mutex_init(&e->lock, NULL);
+	pthread_cond_init(&e->need, NULL);
 	e->trust = trust_ref(trust);
 	e->multi = curl_multi_init();
 	if (!e->multi || curl_multi_setopt(e->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX) ||
@@ -208,8 +255,9 @@ static void tell(struct engine *e, bool *flag)
 {
 	pthread_mutex_lock(&e->lock);
 	*flag = true;
-	if (e->multi)
+	if (e->multi && e->driven)
 		curl_multi_wakeup(e->multi);
+	pthread_cond_signal(&e->need);
 	pthread_mutex_unlock(&e->lock);
 }
 
@@ -220,8 +268,10 @@ static void engine_end(struct engine *e)
 	engine_free(e);
 }
 
-static int submit(struct engine *e, struct transfer *t, struct sfs_err *err)
+/* *ret_lead: nobody drives, so the caller must. */
+static int submit(struct engine *e, struct transfer *t, bool *ret_lead, struct sfs_err *err)
 {
+	bool lead = false;
 	int r = 0;
 	pthread_mutex_lock(&e->lock);
 	if (e->count >= SFS_HTTP_RUNNING_MAX) {
@@ -232,10 +282,14 @@ static int submit(struct engine *e, struct transfer *t, struct sfs_err *err)
 		e->count++;
 		t->next = e->queue;
 		e->queue = transfer_ref(t);
+		lead = !e->driven;
+		e->driven = true;
 	}
 	pthread_mutex_unlock(&e->lock);
-	if (r == 0) /* while it has users the handle stays */
+	if (r == 0 && !lead) /* while it has users the handle stays */
 		curl_multi_wakeup(e->multi);
+	if (r == 0)
+		*ret_lead = lead;
 	return r;
 }
 
@@ -243,6 +297,8 @@ static int submit(struct engine *e, struct transfer *t, struct sfs_err *err)
 static int why_leave(
 	const struct transfer *t, const struct call *call, int64_t deadline, struct sfs_err *err)
 {
+	if (t->done)
+		return 0;
 	if (call_cancelled(call))
 		return err_set(err, ECANCELED, "nobody waits for the answer any more");
 	if (deadline <= clock_boot())
@@ -250,18 +306,51 @@ static int why_leave(
 	return 0;
 }
 
-static int await(struct engine *e, struct transfer *t, const struct call *call, int64_t deadline,
+static int64_t slice(int64_t deadline)
+{
+	int64_t left = deadline - clock_boot();
+	return left < SLICE_NS ? left > 0 ? left : 0 : SLICE_NS;
+}
+
+/* With e->lock held, which is given back meanwhile: drives until the answer is there. */
+static int lead(struct engine *e, struct transfer *t, const struct call *call, int64_t deadline,
 	struct sfs_err *err)
 {
 	int r = 0;
-	pthread_mutex_lock(&e->lock);
-	while (!t->done && (r = why_leave(t, call, deadline, err)) == 0) {
-		int64_t left = deadline - clock_boot();
-		clock_cond_wait(
-			&t->cond, &e->lock, left < SLICE_NS ? left > 0 ? left : 0 : SLICE_NS);
+	pthread_mutex_unlock(&e->lock);
+	for (bool done = false; !done && r == 0;) {
+		drive(e); /* it does not end: we use it */
+		pthread_mutex_lock(&e->lock);
+		done = t->done;
+		r = why_leave(t, call, deadline, err);
+		pthread_mutex_unlock(&e->lock);
+		if (!done && r == 0)
+			curl_multi_poll(e->multi, NULL, 0,
+				(int)((slice(deadline) + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC), NULL);
 	}
-	if (t->done)
-		r = 0;
+	pthread_mutex_lock(&e->lock);
+	e->driven = false;
+	if (e->count) /* others, or ours that we leave */
+		pthread_cond_signal(&e->need);
+	return r;
+}
+
+/* The same for who is served by the thread that drives. */
+static int follow(struct engine *e, struct transfer *t, const struct call *call, int64_t deadline,
+	struct sfs_err *err)
+{
+	int r;
+	while ((r = why_leave(t, call, deadline, err)) == 0 && !t->done)
+		clock_cond_wait(&t->cond, &e->lock, slice(deadline));
+	return r;
+}
+
+static int await(struct engine *e, struct transfer *t, bool leads, const struct call *call,
+	struct sfs_err *err)
+{
+	int64_t deadline = call->deadline;
+	pthread_mutex_lock(&e->lock);
+	int r = leads ? lead(e, t, call, deadline, err) : follow(e, t, call, deadline, err);
 	t->left = !t->done;
 	pthread_mutex_unlock(&e->lock);
 	if (r < 0)
@@ -418,11 +507,12 @@ static int exchange(struct engine *e, const struct transfer_conf *c, const struc
 	struct http_reply *ret, struct sfs_err *err)
 {
 	struct transfer *t = NULL;
+	bool leads = false;
 	int r = transfer_new(c, &t, err);
 	if (r == 0)
-		r = submit(e, t, err);
+		r = submit(e, t, &leads, err);
 	if (r == 0)
-		r = await(e, t, call, c->attempt->deadline, err);
+		r = await(e, t, leads, call, err);
 	if (r == 0) {
 		if (t->err.code) {
 			*err = t->err;
