@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "base/words.h"
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -76,6 +77,17 @@ int gcp_subject_url(const struct gcp_subject_ask *ask, struct secret **ret, stru
 		     : 0;
 }
 
+/* Without its arguments, which may be anything. */
+static void program_shown(const char *line, char *out, size_t size)
+{
+	_cleanup_free_ char **words = NULL;
+	size_t n;
+	if (words_split(line, &words, &n) == 0)
+		text_escaped(out, size, words[0], strlen(words[0]));
+	else
+		snprintf(out, size, "?");
+}
+
 const char *gcp_subject_shown(const struct gcp_external *x, char *out, size_t size)
 {
 	const struct gcp_source *s = &x->source;
@@ -89,7 +101,7 @@ const char *gcp_subject_shown(const struct gcp_external *x, char *out, size_t si
 		snprintf(out, size, "URL of %s", gcp_host_shown(s->url, text, sizeof(text)));
 		break;
 	case GCP_SOURCE_PROGRAM:
-		text_escaped(text, sizeof(text), s->command, strcspn(s->command, " \t"));
+		program_shown(s->command, text, sizeof(text));
 		snprintf(out, size, "program %s", text);
 		break;
 	case GCP_SOURCE_AWS:

@@ -137,7 +137,6 @@ static int act_as(struct gcp_cred *g, const struct call *call, const struct gcp_
 	return r < 0 ? r : generate(g, call, account, quota, scope, ret, err);
 }
 
-/* A source that signs its own tokens is refused while our clock is off, and learns it that way. */
 int gcp_cred_impersonated(struct gcp_cred *g, const struct call *call, const struct gcp_doc *doc,
 	const char *scope, struct gcp_found *ret, struct sfs_err *err)
 {
@@ -147,11 +146,8 @@ int gcp_cred_impersonated(struct gcp_cred *g, const struct call *call, const str
 	if (r == 0)
 		r = open_source(doc, &source, err);
 	if (r == 0) {
-		int64_t clock = atomic_load(&g->skew);
 		gcp_external_warn(g, doc, account.url);
 		r = act_as(g, call, &source, &account, scope, ret, err);
-		if (r == -EKEYREJECTED && atomic_load(&g->skew) != clock)
-			r = act_as(g, call, &source, &account, scope, ret, err);
 	}
 	gcp_doc_clear(&source);
 	return r;

@@ -143,9 +143,16 @@ static int check_expiry(struct json *doc, int64_t now, int64_t *ret, struct sfs_
 	*ret = 0;
 	if (!n)
 		return 0;
-	if (json_kind(n) != JSON_NUMBER || json_value(doc, n, &number) < 0 ||
-		times_epoch(buf_text(&number), number.len, &at) < 0)
-		return wrong(err, "its expiration_time is no number of seconds since 1970");
+	int r = json_kind(n) == JSON_NUMBER ? json_value(doc, n, &number) : -EINVAL;
+	if (r == 0)
+		r = times_epoch(buf_text(&number), number.len, &at);
+	if (r == -ERANGE) /* after 2262: examples have 9999999999 */
+		at = INT64_MAX;
+	else if (r < 0)
+		return r == -ENOMEM
+			       ? no_room(r, err)
+			       : wrong(err, "its expiration_time is no number of seconds since "
+					    "1970");
 	if (at <= now)
 		return err_set(
 			err, EKEYEXPIRED, "the token it gives expired at %s", clock_text(at, text));

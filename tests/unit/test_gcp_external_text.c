@@ -105,6 +105,10 @@ Test(gcp_external_text, what_programs_print)
 		program(OK_ID(",\"id_token\":\"CANARY\",\"expiration_time\":1700000001"), &expires),
 		0, "%s", err.msg);
 	cr_assert_eq(expires, WALL + NSEC_PER_SEC);
+	cr_assert_eq(
+		program(OK_ID(",\"id_token\":\"CANARY\",\"expiration_time\":9999999999"), &expires),
+		0, "%s", err.msg);
+	cr_assert_eq(expires, INT64_MAX);
 	cr_assert_eq(program("{\"version\":0,\"success\":true,\"saml_response\":\"CANARY\","
 			     "\"token_type\":\"urn:ietf:params:oauth:token-type:saml2\"}\n",
 			     NULL),
