@@ -251,7 +251,7 @@ static void check_token_url(
 {
 	_cleanup_free_ char *url = NULL;
 	char host[256];
-	if (doc->type == GCP_SERVICE_ACCOUNT && !g->conf->token_endpoint) {
+	if (doc->type == GCP_SERVICE_ACCOUNT && !g->conf->token_endpoint && !g->conf->impersonate) {
 		check_step(sink, CHECK_OK, "token host",
 			"none: the key signs what the API takes as a token");
 		return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keys of service accounts: a token that we sign ourselves and the API takes as it is (AIP-4111),
- * or, where that is wanted or a user is acted for, one that the token endpoint gives for it (RFC
- * 7523).
+ * or one that the token endpoint gives for it (RFC 7523), where that is wanted, a user is acted
+ * for, or another account's token is taken with it.
  */
 #include "backends/gcp_cred_impl.h"
 
@@ -123,14 +123,25 @@ static int exchanged(struct gcp_cred *g, const struct call *call, const struct a
 	return 0;
 }
 
+static bool usual_universe(const struct gcp_found *f)
+{
+	return !f->universe || strcmp(f->universe, GCP_UNIVERSE) == 0;
+}
+
 /* Outside of googleapis.com there is no token endpoint for keys and no delegation. */
 static int check_universe(const struct gcp_cred *g, const struct gcp_found *f, struct sfs_err *err)
 {
-	if (!g->conf->token_endpoint || !f->universe || strcmp(f->universe, GCP_UNIVERSE) == 0)
+	if (!g->conf->token_endpoint || usual_universe(f))
 		return 0;
 	return err_set(err, EINVAL,
 		"%s= does not go with universe %s, where a key can only sign tokens itself",
 		g->conf->subject ? "subject" : "token_endpoint", f->universe);
+}
+
+/* Google's own clients show the IAM API tokens of the token endpoint where there is one. */
+static bool is_exchanged(const struct gcp_cred *g, const struct gcp_found *f, const char *scope)
+{
+	return g->conf->token_endpoint || (strcmp(scope, GCP_SCOPE_IAM) == 0 && usual_universe(f));
 }
 
 int gcp_cred_service_account(struct gcp_cred *g, const struct call *call, const struct gcp_doc *doc,
@@ -142,8 +153,8 @@ int gcp_cred_service_account(struct gcp_cred *g, const struct call *call, const 
 	if (r == 0)
 		r = load_account(doc, &a, err);
 	if (r == 0)
-		r = g->conf->token_endpoint ? exchanged(g, call, &a, scope, doc->path, ret, err)
-					    : self_signed(g, &a, scope, ret, err);
+		r = is_exchanged(g, ret, scope) ? exchanged(g, call, &a, scope, doc->path, ret, err)
+						: self_signed(g, &a, scope, ret, err);
 	if (r < 0)
 		return r;
 	text_escaped(email, sizeof(email), a.email, strlen(a.email));
