@@ -363,7 +363,8 @@ static int send(struct attempt *a, const char *url, struct sfs_err *err)
 		.attempts = a->max,
 		.headers = on_headers,
 		.judge = judge,
-		.arg = a};
+		.arg = a,
+		.no_host = aws_conf_no_host(a->c->conf, a->c->service)};
 	struct sfs_err own = {0};
 	err = err ? err : &own;
 	crypto_uuid(a->id);

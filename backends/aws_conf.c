@@ -101,7 +101,8 @@ static int pick_number(
 	return 0;
 }
 
-static int load_region(struct loader *l, const char *location, struct sfs_err *err)
+/* c->region stays NULL if nothing names one. */
+static int find_region(struct loader *l, const char *location, struct sfs_err *err)
 {
 	static const struct setting order = {
 		"region", "AWS_REGION", "AWS_DEFAULT_REGION", "region"};
@@ -109,7 +110,7 @@ static int load_region(struct loader *l, const char *location, struct sfs_err *e
 	struct aws_conf *c = l->c;
 	int r;
 	if (location && *location) {
-		if (option && strcmp(option->text, location) != 0)
+		if (option && *option->text && strcmp(option->text, location) != 0)
 			return err_set(err, EINVAL,
 				"the source and region= (%s) name different regions: give one of "
 				"them",
@@ -126,7 +127,15 @@ static int load_region(struct loader *l, const char *location, struct sfs_err *e
 		return err_prefix(err, "%s", c->region_from);
 	if (!c->region)
 		c->region_from = NULL;
-	if (!c->region && c->imds_disabled)
+	return 0;
+}
+
+static int load_region(struct loader *l, const char *location, struct sfs_err *err)
+{
+	int r = find_region(l, location, err);
+	if (r < 0)
+		return r;
+	if (!l->c->region && l->c->imds_disabled)
 		return err_set(err, EINVAL,
 			"no region: name it in the source (aws:REGION), by region=, AWS_REGION or "
 			"the profile's region");
@@ -333,6 +342,14 @@ int aws_conf_profile(const struct backend_env *env, const struct opt_values *opt
 	return 0;
 }
 
+int aws_conf_region(const struct backend_env *env, const char *location_region,
+	const struct opt_values *opts, struct aws_files *files, struct aws_conf *c,
+	struct sfs_err *err)
+{
+	struct loader l = {.env = env, .opts = opts, .c = c, .files = files};
+	return find_region(&l, location_region, err);
+}
+
 int aws_conf_load(const struct backend_env *env, enum aws_service service,
 	const char *location_region, const struct opt_values *opts, struct aws_conf **ret,
 	struct sfs_err *err)
@@ -382,4 +399,19 @@ int aws_conf_url(const struct aws_conf *c, enum aws_service service, const char 
 	if (!c->endpoint[service])
 		return aws_endpoint_url(service, region, flags, ret, err);
 	return buf_str(ret, c->endpoint[service]) < 0 ? no_memory(err) : 0;
+}
+
+const char *aws_conf_no_host(const struct aws_conf *c, enum aws_service service)
+{
+	if (c->endpoint[service])
+		return NULL;
+	if (c->fips)
+		return "AWS has FIPS endpoints for some regions only (of the United States, Canada "
+		       "and GovCloud): leave out fips (AWS_USE_FIPS_ENDPOINT, use_fips_endpoint), "
+		       "or name an endpoint by endpoint= or sts_endpoint=";
+	if (c->dualstack)
+		return "this region may have no dual-stack endpoint: leave out dualstack "
+		       "(AWS_USE_DUALSTACK_ENDPOINT, use_dualstack_endpoint)";
+	return "is there such a region? It comes from the source, region=, AWS_REGION or the "
+	       "profile";
 }

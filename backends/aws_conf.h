@@ -119,10 +119,19 @@ static inline void aws_conf_free_p(struct aws_conf **c)
 /* Only which profile and which files: the first step of aws_conf_load(). */
 int aws_conf_profile(const struct backend_env *env, const struct opt_values *opts,
 	struct aws_conf **ret, struct sfs_err *err);
+/* Another step, for what aws_conf_profile() made: sets c->region and c->region_from. `files` are
+ * those of aws_conf_files(). EINVAL, ENOMEM. */
+int aws_conf_region(const struct backend_env *env, const char *location_region,
+	const struct opt_values *opts, struct aws_files *files, struct aws_conf *c,
+	struct sfs_err *err);
 
 /* The URL of a service: what is configured, else that of `region`; cleared first. */
 int aws_conf_url(const struct aws_conf *c, enum aws_service service, const char *region,
 	struct buf *ret, struct sfs_err *err);
+
+/* What to say when the host of that URL does not exist (http_request.no_host); NULL: the user named
+ * it. */
+const char *aws_conf_no_host(const struct aws_conf *c, enum aws_service service);
 
 /* Both files of `c` as they are now; one that does not exist is empty. `stamps` (by enum aws_file)
  * may be NULL and is set on failure too. aws_files_free() by the caller. */

@@ -123,7 +123,8 @@ int aws_sts_do(struct aws_cred *a, const struct call *call, const struct aws_sts
 		.attempts = a->conf->max_attempts,
 		.headers = add_headers,
 		.judge = judge,
-		.arg = &t};
+		.arg = &t,
+		.no_host = aws_conf_no_host(a->conf, AWS_STS)};
 	r = http_do(a->http, call, &rq, ret, err);
 	if (r < 0)
 		return err_prefix(err, "%s", what->action);

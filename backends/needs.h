@@ -32,6 +32,9 @@ int needs_dir(struct needs *n, const char *path);    /* absolute; all below it *
  * newline and NAME=VALUE each, nothing secret; an option for the same NAME wins. EINVAL: unbalanced
  * quotes, empty, a control character. */
 int needs_command(struct needs *n, const char *line);
+/* One sentence for whoever mounts or checks, who sees it on standard error; the mount goes on. For
+ * what is probably forgotten but may be right. Without the name of the source, nothing secret. */
+int needs_note(struct needs *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Runs one of the commands fixed at mount. */
 struct runner {

@@ -197,3 +197,11 @@ int cli_fail(const struct sfs_err *err, int code)
 	fprintf(stderr, "secretfs: %s\n", err->msg);
 	return code;
 }
+
+void cli_notes(char *const *notes)
+{
+	char shown[2 * SFS_ERR_MAX];
+	for (; *notes; notes++)
+		fprintf(stderr, "secretfs: note: %s\n",
+			text_escaped(shown, sizeof(shown), *notes, strlen(*notes)));
+}

@@ -70,6 +70,8 @@ const char *cli_value(const struct cli_args *a, const char *flag);
 char *cli_joined(const struct cli_args *a, const char *flag);
 /* Prints "secretfs: sentence" to standard error and returns `code`. */
 int cli_fail(const struct sfs_err *err, int code);
+/* Prints "secretfs: note: sentence" for each of a list ended by NULL, to standard error. */
+void cli_notes(char *const *notes);
 
 /* cmd_help.c: text for a terminal. */
 void help_command(FILE *f, const struct cli_command *cmd);

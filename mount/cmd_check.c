@@ -250,6 +250,8 @@ static int take_environment(struct check *k, struct sfs_err *err)
 	int r = config_needs(k->conf, &k->machine, &n, err);
 	if (r == 0)
 		r = keep(&n, &k->env, err);
+	if (r == 0)
+		cli_notes(n.notes);
 	k->runner = (struct runner){.run = check_run, .arg = &k->machine};
 	k->machine.env = k->env;
 	k->machine.runner = &k->runner;

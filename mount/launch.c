@@ -365,6 +365,7 @@ int launch_argv(const struct mount_request *m, struct argv *ret, struct sfs_err 
 		argv_clear(&a);
 		return r;
 	}
+	cli_notes(n.notes);
 	*ret = a;
 	return 0;
 }

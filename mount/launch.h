@@ -41,8 +41,8 @@ void argv_clear(struct argv *a);
 const char *launch_home(void);
 
 /* Checks the whole request as the worker will (options, source, config file), and makes the
- * holder's command line without
- * --ready-fd. Errors: EINVAL and those of config_load(). */
+ * holder's command line without --ready-fd. What the sources have to say to whoever mounts
+ * (needs_note()) is printed. Errors: EINVAL and those of config_load(). */
 int launch_argv(const struct mount_request *m, struct argv *ret, struct sfs_err *err);
 
 /* Runs the holder and returns the exit code of the command: as a daemon, when the mount is live or

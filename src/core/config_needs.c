@@ -15,7 +15,7 @@
 struct needs {
 	const struct backend_conf *conf;
 	const struct machine *machine;
-	struct config_list *paths, *env, *commands; /* of the whole configuration */
+	struct config_list *paths, *env, *commands, *notes; /* of the whole configuration */
 	char *kept[NEEDS_VARIABLES]; /* what needs_getenv() gave from a store: secret memory */
 	size_t nkept;
 };
@@ -149,6 +149,18 @@ int needs_command(struct needs *n, const char *line)
 	return r < 0 ? r : n->commands->n > SFS_COMMANDS_MAX ? -E2BIG : 0;
 }
 
+int needs_note(struct needs *n, const char *fmt, ...)
+{
+	_cleanup_(buf_clear) struct buf text = BUF_INIT(4 * SFS_ERR_MAX);
+	va_list ap;
+	va_start(ap, fmt);
+	int r = buf_printf(&text, "%s: ", n->conf->name);
+	if (r == 0)
+		r = buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	return r < 0 ? r : add(n->notes, buf_take(&text));
+}
+
 /* --- all of them --- */
 
 static int check_home(const struct backend_conf *b, struct sfs_err *err)
@@ -194,13 +206,14 @@ static void add_fds(struct config_list *l, const struct opt_values *vals)
 
 /* The lists as they are built, in the order of struct config_needs. */
 struct lists {
-	struct config_list paths, env, fds, commands;
+	struct config_list paths, env, fds, commands, notes;
 };
 
 static int ask_all(
 	const struct config *c, const struct machine *m, struct lists *l, struct sfs_err *err)
 {
-	struct needs n = {.paths = &l->paths, .env = &l->env, .commands = &l->commands};
+	struct needs n = {
+		.paths = &l->paths, .env = &l->env, .commands = &l->commands, .notes = &l->notes};
 	config_add_paths(&l->paths, c);
 	config_add_env(&l->env, c);
 	for (size_t i = 0; i < c->nbackends; i++) {
@@ -218,6 +231,7 @@ static void lists_clear(struct lists *l)
 	config_list_clear(&l->env);
 	config_list_clear(&l->fds);
 	config_list_clear(&l->commands);
+	config_list_clear(&l->notes);
 }
 
 int config_needs(const struct config *c, const struct machine *m, struct config_needs *ret,
@@ -236,6 +250,8 @@ int config_needs(const struct config *c, const struct machine *m, struct config_
 		r = config_list_end(&l.fds, &n.fds, err);
 	if (r == 0)
 		r = config_list_end(&l.commands, &n.commands, err);
+	if (r == 0)
+		r = config_list_end(&l.notes, &n.notes, err);
 	if (r < 0) {
 		config_needs_clear(&n);
 		return r;
@@ -257,6 +273,7 @@ void config_needs_clear(struct config_needs *n)
 	free_list(n->env);
 	free_list(n->fds);
 	free_list(n->commands);
+	free_list(n->notes);
 	*n = (struct config_needs){0};
 }
 

@@ -15,6 +15,7 @@ struct config_needs {
 	char **env;	 /* as config_env() */
 	char **fds;	 /* numbers of fd: references */
 	char **commands; /* texts of base/command.h */
+	char **notes;	 /* what to tell whoever mounts: "NAME: sentence" */
 };
 void config_needs_clear(struct config_needs *n);
 

@@ -240,13 +240,29 @@ static int no_credentials(const struct cred_chain *c, struct sfs_err *err)
 	return -ENOKEY;
 }
 
+/* A token file that is missing is no missing secret, which is what ENOENT says to a reader and to
+ * the cache. */
+static int row_errno(int r, struct sfs_err *err)
+{
+	switch (-r) {
+	case ENOENT:
+	case ENOTDIR:
+	case EISDIR:
+	case ELOOP:
+	case ENAMETOOLONG:
+		return err_set(err, ENOKEY, "%s", err->msg);
+	default:
+		return r;
+	}
+}
+
 static int run_row(struct cred_chain *c, size_t i, const struct call *call, struct cred **ret,
 	struct sfs_err *err)
 {
 	const struct cred_row *row = &c->conf.rows[i];
 	char when[CLOCK_TEXT];
 	_cleanup_(cred_unref_p) struct cred *set = NULL;
-	int r = row->fetch(c->conf.state, call, &set, err);
+	int r = row_errno(row->fetch(c->conf.state, call, &set, err), err);
 	if (r == 0) {
 		set->row = row->name;
 		if (c->conf.boot_time)

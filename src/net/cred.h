@@ -94,7 +94,8 @@ void cred_chain_free(struct cred_chain *c);
  * is gone): as long as a set is valid no row after it is asked. Waiting for the renewal of a set
  * that is still valid ends at half of the time the call has left. Errors: ENOKEY when no row was
  * configured, the sentence names every row and why not; EKEYEXPIRED when the set expired and cannot
- * be renewed, with the reason; those of the winning row; ETIMEDOUT, ECANCELED; ENOMEM, EAGAIN (no
+ * be renewed, with the reason; those of the winning row (of files that are not there ENOKEY:
+ * a reader takes ENOENT for a secret that does not exist); ETIMEDOUT, ECANCELED; ENOMEM, EAGAIN (no
  * thread). */
 int cred_get(struct cred_chain *c, const struct call *call, struct cred **ret, struct sfs_err *err);
 /* The provider did not accept `bad`: the next cred_get() fetches anew and `bad` is served no more,

@@ -265,7 +265,8 @@ static int perform(struct run *x, struct http_headers *headers)
 		.cap = x->rq->cap,
 		.flags = x->rq->flags,
 		.connect_timeout = x->rq->connect_timeout > 0 ? x->rq->connect_timeout : CONNECT_NS,
-		.deadline = attempt_deadline(x)};
+		.deadline = attempt_deadline(x),
+		.no_host = x->rq->no_host};
 	return t->perform(t->arg, &a, x->call, x->ret, x->err);
 }
 

@@ -128,6 +128,9 @@ struct http_request {
 	 * as Retry-After does; negative = it does not. NULL: bodies ask for nothing. */
 	int64_t (*pause)(void *arg, const struct http_reply *r);
 	void *arg;
+	/* What to say beside when the host's name does not exist, which is then likely a wrong
+	 * setting; static, or NULL. */
+	const char *no_host;
 };
 
 /* Sends, and again as the verdicts say, inside the call's deadline. 0: *ret holds the last answer,
@@ -167,6 +170,7 @@ struct http_attempt {
 	unsigned flags;		 /* enum http_flags */
 	int64_t connect_timeout; /* ns */
 	int64_t deadline;	 /* of this attempt; CLOCK_BOOTTIME ns */
+	const char *no_host;	 /* of the request */
 };
 struct http_transport {
 	/* One attempt: fills status, headers, body, sent and received, or -errno with a sentence.

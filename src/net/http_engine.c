@@ -494,13 +494,21 @@ const char *http_wire_trusted(const struct http_wire *w)
 
 /* Addresses of whom we connect to; "" when it is an address already. */
 static int find_addresses(struct http_wire *w, const struct http_url *url,
-	const struct http_url *proxy, const struct call *call, char out[RESOLVE_TEXT],
-	struct sfs_err *err)
+	const struct http_url *proxy, const struct http_attempt *a, const struct call *call,
+	char out[RESOLVE_TEXT], struct sfs_err *err)
 {
 	const struct http_url *to = proxy ? proxy : url;
 	bool inner = proxy || url->local || url->metadata || w->insecure;
+	struct sfs_err why = {0};
 	out[0] = '\0';
-	return to->literal ? 0 : resolver_get(w->resolver, to->host, inner, call, out, err);
+	int r = to->literal ? 0 : resolver_get(w->resolver, to->host, inner, call, out, &why);
+	if (r == 0)
+		return 0;
+	if (r != -ENXIO)
+		return err_set(err, -r, "%s", why.msg);
+	bool hint = a->no_host && !proxy;
+	return err_set(
+		err, EHOSTUNREACH, "%s%s%s", why.msg, hint ? ": " : "", hint ? a->no_host : "");
 }
 
 static int exchange(struct engine *e, const struct transfer_conf *c, const struct call *call,
@@ -555,7 +563,7 @@ int http_wire_perform(void *arg, const struct http_attempt *a, const struct call
 		return r;
 	const struct http_url *proxy =
 		w->proxy.host[0] && !(a->flags & HTTP_DIRECT) && !url.local ? &w->proxy : NULL;
-	if ((r = find_addresses(w, &url, proxy, &attempt, addresses, err)) != 0 ||
+	if ((r = find_addresses(w, &url, proxy, a, &attempt, addresses, err)) != 0 ||
 		(r = wire_engine(w, &e, err)) != 0)
 		return r;
 	struct transfer_conf c = {.attempt = a,

@@ -210,8 +210,10 @@ static int await(
 	}
 	if (l->gai == EAI_MEMORY)
 		return err_set(err, ENOMEM, "cannot resolve %s: out of memory", l->host);
+	bool unknown = l->gai == 0 || l->gai == EAI_NONAME || l->gai == EAI_NODATA;
 	if (l->n == 0)
-		return err_set(err, EHOSTUNREACH, "cannot resolve %s: %s", l->host,
+		return err_set(err, unknown ? ENXIO : EHOSTUNREACH, "cannot resolve %s: %s",
+			l->host,
 			l->gai == 0	       ? "it has no address"
 			: l->gai == EAI_SYSTEM ? strerror(l->why)
 					       : gai_strerror(l->gai));

@@ -22,7 +22,8 @@ int resolver_new(struct resolver **ret, struct sfs_err *err);
 /* Lookups that hang end by themselves later. NULL is fine. */
 void resolver_free(struct resolver *r);
 /* Addresses of `host`, comma-separated, IPv6 in brackets. Unless `inner`, those of
- * http_address_is_inner() are left out. Errors: EHOSTUNREACH, ETIMEDOUT, ECANCELED, ENOMEM. */
+ * http_address_is_inner() are left out. Errors: ENXIO (there is no such name, or it has no
+ * address), EHOSTUNREACH, ETIMEDOUT, ECANCELED, ENOMEM. */
 int resolver_get(struct resolver *r, const char *host, bool inner, const struct call *call,
 	char ret[RESOLVE_TEXT], struct sfs_err *err);
 /* Nothing could be reached there: ask anew next time. */

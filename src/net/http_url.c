@@ -174,7 +174,8 @@ static const char *take_apart(const char *url, struct http_url *u)
 		return why;
 	size_t len = strcspn(rest, "/?");
 	if (memchr(rest, '@', len))
-		return "it holds a user or password: give credentials by their own options";
+		return "it holds a user or password: credentials have options of their own, and "
+		       "a proxy that asks for them is not supported";
 	if ((why = split_authority(rest, len, u)))
 		return why;
 	u->local = is_local(u);

@@ -138,7 +138,7 @@ void check_step(
 		strcpy(sink->text + at, "\n");
 }
 
-/* What `needs` told, a line each: "env X", "file /x", "dir /x", "command x". */
+/* What `needs` told, a line each: "env X", "file /x", "dir /x", "command x", "note x". */
 struct needs {
 	const char *const *environment; /* NAME, value, ..., NULL */
 	const char *home;
@@ -182,6 +182,15 @@ int needs_dir(struct needs *n, const char *path)
 int needs_command(struct needs *n, const char *line)
 {
 	return kit_needs(n, "command", line);
+}
+int needs_note(struct needs *n, const char *fmt, ...)
+{
+	char text[SFS_ERR_MAX];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return kit_needs(n, "note", text);
 }
 
 /* --- a source --- */

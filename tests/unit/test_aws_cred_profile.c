@@ -384,7 +384,7 @@ Test(profile, a_token_without_a_role_is_an_error)
 	fx_fails(EINVAL, "AWS_WEB_IDENTITY_TOKEN_FILE is set but AWS_ROLE_ARN is not");
 	fx_vars(VARS("AWS_WEB_IDENTITY_TOKEN_FILE=/nonexistent", "AWS_ROLE_ARN=" ROLE "r"));
 	fx_pass(30 * NSEC_PER_SEC);
-	fx_fails(ENOENT, "/nonexistent");
+	fx_fails(ENOKEY, "/nonexistent");
 	fx_end();
 }
 

@@ -9,6 +9,7 @@ struct needs {
 	const char *const *vars;
 	const char *home;
 	char text[4096];
+	char notes[4096];
 	int r; /* of the next line */
 };
 
@@ -55,6 +56,17 @@ int needs_dir(struct needs *n, const char *path)
 	return tell(n, "dir", path);
 }
 
+int needs_note(struct needs *n, const char *fmt, ...)
+{
+	size_t at = strlen(n->notes);
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(n->notes + at, sizeof(n->notes) - at - 1, fmt, ap);
+	va_end(ap);
+	strcat(n->notes, "\n");
+	return n->r;
+}
+
 int needs_command(struct needs *n, const char *line)
 {
 	int r = tell(n, "command", line);
@@ -69,11 +81,16 @@ int needs_command(struct needs *n, const char *line)
 #define FILES "file ~/.aws/config\nfile ~/.aws/credentials\n"
 #define SSO   "dir ~/.aws/sso/cache\n"
 
-static int ask(struct needs *n, const char *options)
+static int ask_of(struct needs *n, const char *location, const char *options)
 {
 	fx_options(options);
 	err_clear(&fx.err);
-	return aws_needs("eu-west-1", &fx.opts, n, &fx.err);
+	return aws_needs(location, &fx.opts, n, &fx.err);
+}
+
+static int ask(struct needs *n, const char *options)
+{
+	return ask_of(n, "eu-west-1", options);
 }
 
 static void needs_are(const char *options, const char *const *vars, const char *want)
@@ -153,5 +170,65 @@ Test(aws_needs, what_cannot_be_is_told_before_the_mount)
 	n.vars = NULL;
 	n.r = -E2BIG;
 	cr_assert_eq(ask(&n, NULL), -E2BIG);
+	fx_end();
+}
+
+/* ---- what is probably forgotten ---- */
+
+static void notes_are(
+	const char *location, const char *options, const char *const *vars, const char *const *want)
+{
+	struct needs n = {.vars = vars, .home = fx.home};
+	const char *at = n.notes;
+	cr_assert_eq(ask_of(&n, location, options), 0, "%s", fx.err.msg);
+	for (; *want; want++) {
+		const char *line = strstr(at, *want);
+		cr_assert(line && line < at + strcspn(at, "\n"), "%s: %s", *want, n.notes);
+		at += strcspn(at, "\n") + 1;
+	}
+	cr_assert_str_eq(at, "", "and nothing else");
+}
+
+#define NOTES VARS
+
+Test(aws_needs, a_region_that_nobody_names_is_noted)
+{
+	fx_begin(NULL);
+	notes_are("", NULL, NULL, NOTES("no region is named"));
+	notes_are("", "region=", VARS("AWS_REGION="), NOTES("no region is named"));
+	notes_are("eu-west-1", NULL, NULL, NOTES(NULL));
+	notes_are("", "region=eu-west-1", NULL, NOTES(NULL));
+	notes_are("", NULL, VARS("AWS_REGION=eu-west-1"), NOTES(NULL));
+	notes_are("", NULL, VARS("AWS_DEFAULT_REGION=eu-west-1"), NOTES(NULL));
+	notes_are("", NULL, VARS("AWS_EC2_METADATA_DISABLED=true"), NOTES(NULL)); /* an error */
+	fx_file(".aws/config", "[default]\nregion = eu-west-1\n[profile a]\n");
+	notes_are("", NULL, NULL, NOTES(NULL));
+	notes_are("", "profile=a", NULL, NOTES("no region is named"));
+	fx_end();
+}
+
+Test(aws_needs, files_that_do_not_exist_are_noted)
+{
+	fx_begin(NULL);
+	fx_file(".aws/config", "[profile a]\nweb_identity_token_file = ~/tok\n");
+	fx_file("ca.pem", "x");
+	notes_are("x", "profile=a", NULL, NOTES("web_identity_token_file of profile a is /"));
+	notes_are("x", "cacert=/nonexistent/ca.pem", NULL,
+		NOTES("cacert is /nonexistent/ca.pem, which does not exist"));
+	notes_are("x", NULL, VARS("AWS_WEB_IDENTITY_TOKEN_FILE=~/tok", "AWS_CA_BUNDLE=~/ca.pem/x"),
+		NOTES("AWS_CA_BUNDLE is /", "AWS_WEB_IDENTITY_TOKEN_FILE is /"));
+	fx_file("tok", "x");
+	notes_are("x", "profile=a", VARS("AWS_CA_BUNDLE=~/ca.pem"), NOTES(NULL));
+	fx_end();
+}
+
+Test(aws_needs, a_profile_of_a_variable_that_does_not_exist_is_noted)
+{
+	fx_begin(NULL);
+	fx_file(".aws/config", "[profile prod]\n");
+	notes_are("x", NULL, VARS("AWS_PROFILE=prdo"),
+		NOTES("AWS_PROFILE: there is no profile prdo"));
+	notes_are("x", NULL, VARS("AWS_PROFILE=prod"), NOTES(NULL));
+	notes_are("x", NULL, NULL, NOTES(NULL));
 	fx_end();
 }

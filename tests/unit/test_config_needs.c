@@ -14,7 +14,7 @@ static const struct opt_row rows[] = {NET_OPTIONS,
 
 /* What the next call of needs() does. */
 static struct {
-	const char *file, *dir, *env, *command, *variable;
+	const char *file, *dir, *env, *command, *variable, *note;
 	int times, r;
 	char seen[64], home[64];
 } plan;
@@ -39,6 +39,8 @@ static int fake_needs(
 		snprintf(line, sizeof(line), i ? "%s %d" : "%s", plan.command, i);
 		r = needs_command(n, line);
 	}
+	if (r == 0 && plan.note)
+		r = needs_note(n, "%s %d", plan.note, 7);
 	return plan.r ? err_set(err, -plan.r, "the plan says so") : r;
 }
 
@@ -103,6 +105,7 @@ Test(config_needs, what_a_back_end_tells_joins_what_options_name)
 	plan.dir = "/usr/share";
 	plan.env = "AWS_*";
 	plan.command = "/opt/creds 'a b'";
+	plan.note = "nobody said";
 	cr_assert_eq(config_needs(conf, &machine, &n, NULL), 0);
 	cr_assert(has(n.paths, "/no-such-place"));
 	cr_assert(has(n.paths, "/usr/share"));
@@ -110,6 +113,8 @@ Test(config_needs, what_a_back_end_tells_joins_what_options_name)
 	cr_assert_not(has(n.paths, "/usr"), "of a directory not what lies beside it");
 	cr_assert(has(n.env, "AWS_*"));
 	cr_assert(has(n.env, "TOKEN"));
+	cr_assert_str_eq(n.notes[0], "needy: nobody said 7");
+	cr_assert_null(n.notes[1]);
 	cr_assert_str_eq(n.fds[0], "5");
 	cr_assert_null(n.fds[1]);
 	cr_assert_str_eq(n.commands[0], "/opt/creds 'a b'\n/home/caller\nAPI_KEY@fd:5\n"
@@ -151,7 +156,7 @@ Test(config_needs, nothing_told_nothing_needed)
 {
 	_cleanup_(config_needs_clear) struct config_needs n = {0};
 	cr_assert_eq(config_needs(conf, &machine, &n, NULL), 0);
-	cr_assert(!n.paths[0] && !n.env[0] && !n.fds[0] && !n.commands[0]);
+	cr_assert(!n.paths[0] && !n.env[0] && !n.fds[0] && !n.commands[0] && !n.notes[0]);
 }
 
 Test(config_needs, home_of_the_option_or_the_caller)

@@ -43,6 +43,17 @@ Test(cred, a_row_that_fails_is_an_error_and_nobody_else_is_asked)
 	cred_chain_free(c);
 }
 
+Test(cred, a_file_that_is_not_there_is_no_secret_that_does_not_exist)
+{
+	for (size_t i = 0; i < 3; i++) {
+		struct cred_chain *c = chain(0);
+		answers(0, (const int[]){-ENOENT, -ENOTDIR, -EISDIR}[i]);
+		struct sfs_err err = fails(c, ENOKEY);
+		cr_assert_str_eq(err.msg, "row 0 has nothing");
+		cred_chain_free(c);
+	}
+}
+
 Test(cred, when_no_row_is_configured_the_sentence_names_all)
 {
 	struct cred_chain *c = chain(0);
