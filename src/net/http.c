@@ -18,6 +18,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #define CONNECT_NS (3 * NSEC_PER_SEC)
@@ -176,7 +177,8 @@ static int enter_locked(struct run *x, int64_t now, int64_t *ret_wait)
 }
 
 /* What an outcome says about the health of the service. Refusals of ours (cancelled, no memory)
- * say nothing; an answer is an answer, also 401, 403 and 404, a redirect or one too large. */
+ * say nothing, nor does a name that does not exist (yet): nobody was asked (row 53 of the fault
+ * matrix). An answer is an answer, also 401, 403 and 404, a redirect or one too large. */
 static enum breaker_result health(int r, enum http_verdict v)
 {
 	switch (-r) {
@@ -265,8 +267,7 @@ static int perform(struct run *x, struct http_headers *headers)
 		.cap = x->rq->cap,
 		.flags = x->rq->flags,
 		.connect_timeout = x->rq->connect_timeout > 0 ? x->rq->connect_timeout : CONNECT_NS,
-		.deadline = attempt_deadline(x),
-		.no_host = x->rq->no_host};
+		.deadline = attempt_deadline(x)};
 	return t->perform(t->arg, &a, x->call, x->ret, x->err);
 }
 
@@ -372,7 +373,7 @@ static bool worth_a_retry(int r, enum http_verdict v)
 {
 	if (r == 0)
 		return v == HTTP_TRANSIENT || v == HTTP_THROTTLE;
-	return r == -EHOSTUNREACH || r == -ETIMEDOUT || r == -EBADMSG;
+	return r == -EHOSTUNREACH || r == -ENXIO || r == -ETIMEDOUT || r == -EBADMSG;
 }
 
 /* Pays for a retry and waits; false: the outcome stands. */
@@ -433,6 +434,18 @@ static int check(const struct http *h, const struct http_request *rq, struct sfs
 	return http_url_check(rq->url, h->insecure, err);
 }
 
+/* The request failed with x->err. */
+static int conclude(const struct run *x, int r, struct sfs_err *err)
+{
+	char attempts[32] = "";
+	bool unknown = r == -ENXIO, hint = unknown && x->rq->no_host;
+	if (x->attempt > 1)
+		snprintf(attempts, sizeof(attempts), " (after %u attempts)", x->attempt);
+	http_reply_clear(x->ret);
+	return err_set(err, unknown ? EHOSTUNREACH : -r, "%s%s%s%s", x->err->msg, attempts,
+		hint ? ": " : "", hint ? x->rq->no_host : "");
+}
+
 int http_do(struct http *h, const struct call *call, const struct http_request *rq,
 	struct http_reply *ret, struct sfs_err *err)
 {
@@ -448,10 +461,5 @@ int http_do(struct http *h, const struct call *call, const struct http_request *
 	h->stats.requests++;
 	h->stats.errors += r < 0 || ret->status >= 400;
 	pthread_mutex_unlock(&h->lock);
-	if (r < 0) {
-		http_reply_clear(ret);
-		err_set(err, -r, x.attempt > 1 ? "%s (after %u attempts)" : "%s", own.msg,
-			x.attempt);
-	}
-	return r;
+	return r < 0 ? conclude(&x, r, err) : 0;
 }

@@ -170,11 +170,10 @@ struct http_attempt {
 	unsigned flags;		 /* enum http_flags */
 	int64_t connect_timeout; /* ns */
 	int64_t deadline;	 /* of this attempt; CLOCK_BOOTTIME ns */
-	const char *no_host;	 /* of the request */
 };
 struct http_transport {
-	/* One attempt: fills status, headers, body, sent and received, or -errno with a sentence.
-	 */
+	/* One attempt: fills status, headers, body, sent and received, or -errno with a sentence;
+	 * ENXIO: the host's name does not exist. */
 	int (*perform)(void *arg, const struct http_attempt *a, const struct call *call,
 		struct http_reply *ret, struct sfs_err *err);
 	/* Instead of waiting between attempts (a fake clock may be moved here); NULL = waits. */

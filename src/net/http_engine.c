@@ -44,6 +44,7 @@ struct engine {
 	struct transfer *queue;	   /* handed over, newest first */
 	unsigned count;		   /* queued and running */
 	bool left;		   /* some waiter has left */
+	bool worn;		   /* a connection is of no use, though libcurl would use it */
 	bool retired, stop, ended; /* retired: ends when empty; stop: at once */
 };
 
@@ -159,6 +160,16 @@ static void reap(struct engine *e)
 	}
 }
 
+/* Before those who wait learn of it and try again. */
+static void note_wear(struct engine *e)
+{
+	if (!http_h2_failed())
+		return;
+	pthread_mutex_lock(&e->lock);
+	e->worn = true;
+	pthread_mutex_unlock(&e->lock);
+}
+
 /* False = the engine ends. */
 static bool drive(struct engine *e)
 {
@@ -166,6 +177,7 @@ static bool drive(struct engine *e)
 	if (!take_orders(e))
 		return false;
 	curl_multi_perform(e->multi, &active);
+	note_wear(e);
 	reap(e);
 	return true;
 }
@@ -404,6 +416,14 @@ static int renew(struct http_wire *w, struct sfs_err *err)
 	return r;
 }
 
+static bool is_worn(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	bool worn = e->worn;
+	pthread_mutex_unlock(&e->lock);
+	return worn;
+}
+
 /* The engine to use; its users is counted up. */
 static int wire_engine(struct http_wire *w, struct engine **ret, struct sfs_err *err)
 {
@@ -415,7 +435,8 @@ static int wire_engine(struct http_wire *w, struct engine **ret, struct sfs_err 
 		w->looked = now;
 	if (look)
 		bury(w);
-	if (!w->engine || (look && trust_changed(w->engine->trust, w->paths, w->file)))
+	if (!w->engine || is_worn(w->engine) ||
+		(look && trust_changed(w->engine->trust, w->paths, w->file)))
 		r = renew(w, err);
 	if (r == 0) {
 		*ret = w->engine;
@@ -494,21 +515,14 @@ const char *http_wire_trusted(const struct http_wire *w)
 
 /* Addresses of whom we connect to; "" when it is an address already. */
 static int find_addresses(struct http_wire *w, const struct http_url *url,
-	const struct http_url *proxy, const struct http_attempt *a, const struct call *call,
-	char out[RESOLVE_TEXT], struct sfs_err *err)
+	const struct http_url *proxy, const struct call *call, char out[RESOLVE_TEXT],
+	struct sfs_err *err)
 {
 	const struct http_url *to = proxy ? proxy : url;
 	bool inner = proxy || url->local || url->metadata || w->insecure;
-	struct sfs_err why = {0};
 	out[0] = '\0';
-	int r = to->literal ? 0 : resolver_get(w->resolver, to->host, inner, call, out, &why);
-	if (r == 0)
-		return 0;
-	if (r != -ENXIO)
-		return err_set(err, -r, "%s", why.msg);
-	bool hint = a->no_host && !proxy;
-	return err_set(
-		err, EHOSTUNREACH, "%s%s%s", why.msg, hint ? ": " : "", hint ? a->no_host : "");
+	int r = to->literal ? 0 : resolver_get(w->resolver, to->host, inner, call, out, err);
+	return r == -ENXIO && proxy ? err_set(err, EHOSTUNREACH, "%s", err->msg) : r;
 }
 
 static int exchange(struct engine *e, const struct transfer_conf *c, const struct call *call,
@@ -563,7 +577,7 @@ int http_wire_perform(void *arg, const struct http_attempt *a, const struct call
 		return r;
 	const struct http_url *proxy =
 		w->proxy.host[0] && !(a->flags & HTTP_DIRECT) && !url.local ? &w->proxy : NULL;
-	if ((r = find_addresses(w, &url, proxy, a, &attempt, addresses, err)) != 0 ||
+	if ((r = find_addresses(w, &url, proxy, &attempt, addresses, err)) != 0 ||
 		(r = wire_engine(w, &e, err)) != 0)
 		return r;
 	struct transfer_conf c = {.attempt = a,

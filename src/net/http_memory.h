@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 /* Whether http_init() was called. */
 bool http_ready(void);
@@ -25,9 +27,16 @@ struct http_h2_memory {
 /* The memory of all sessions of HTTP/2 made from now on. */
 void http_h2_use(const struct http_h2_memory *m);
 
-/* A libcurl before 8 lets nghttp2 use malloc(3). This takes the place of nghttp2's function of that
- * name in the whole process and passes our memory on; nothing of ours calls it. */
+/* Whether a session of libcurl in this thread ran out of memory since the last call: its connection
+ * is of no use any more, and libcurl may not know. */
+bool http_h2_failed(void);
+
+/* A libcurl before 8 lets nghttp2 use malloc(3). These take the place of nghttp2's functions of
+ * that name in the whole process (http_h2.c); nothing of ours calls them. */
 int nghttp2_session_client_new2(
 	void **session, const void *callbacks, void *user_data, const void *option);
+ssize_t nghttp2_session_mem_recv(void *session, const uint8_t *in, size_t len);
+int nghttp2_session_send(void *session);
+void nghttp2_session_del(void *session);
 
 #endif

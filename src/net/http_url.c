@@ -183,31 +183,39 @@ static const char *take_apart(const char *url, struct http_url *u)
 	return NULL;
 }
 
-/* What curl makes of it must be the same. */
-static bool curl_agrees(const char *url, const struct http_url *u)
+static bool same_host(const char *host, const char *port, const struct http_url *u)
+{
+	struct in6_addr a, b;
+	char inner[HTTP_HOST_MAX];
+	size_t n = strlen(host);
+	if (strtoul(port, NULL, 10) != u->port)
+		return false;
+	if (!u->v6)
+		return strcasecmp(host, u->host) == 0;
+	if (n < 2 || n >= sizeof(inner) ||
+		host[0] != '[') /* in brackets, perhaps spelt otherwise */
+		return false;
+	snprintf(inner, sizeof(inner), "%.*s", (int)(n - 2), host + 1);
+	return inet_pton(AF_INET6, inner, &a) == 1 && inet_pton(AF_INET6, u->host, &b) == 1 &&
+	       memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+/* What curl makes of it must be the same: EINVAL, ENOMEM. */
+static int curl_agrees(const char *url, const struct http_url *u)
 {
 	CURLU *c = curl_url();
 	char *host = NULL, *port = NULL;
-	bool same = false;
-	if (c && !curl_url_set(c, CURLUPART_URL, url, CURLU_PATH_AS_IS) &&
-		!curl_url_get(c, CURLUPART_HOST, &host, 0) &&
-		!curl_url_get(c, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT)) {
-		size_t n = strlen(host), skip = n && host[0] == '[';
-		same = n - 2 * skip == strlen(u->host) && strtoul(port, NULL, 10) == u->port &&
-		       (u->v6 || strncasecmp(host + skip, u->host, n - 2 * skip) == 0);
-		if (u->v6) { /* in brackets and perhaps spelt otherwise */
-			struct in6_addr a, b;
-			host[n ? n - 1 : 0] = '\0';
-			same = skip && strtoul(port, NULL, 10) == u->port &&
-			       inet_pton(AF_INET6, host + 1, &a) == 1 &&
-			       inet_pton(AF_INET6, u->host, &b) == 1 &&
-			       memcmp(&a, &b, sizeof(a)) == 0;
-		}
-	}
+	CURLUcode code =
+		c ? curl_url_set(c, CURLUPART_URL, url, CURLU_PATH_AS_IS) : CURLUE_OUT_OF_MEMORY;
+	if (code == CURLUE_OK)
+		code = curl_url_get(c, CURLUPART_HOST, &host, 0);
+	if (code == CURLUE_OK)
+		code = curl_url_get(c, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+	bool same = code == CURLUE_OK && same_host(host, port, u);
 	curl_free(host);
 	curl_free(port);
 	curl_url_cleanup(c);
-	return same;
+	return code == CURLUE_OUT_OF_MEMORY ? -ENOMEM : same ? 0 : -EINVAL;
 }
 
 int http_url_parse(const char *url, struct http_url *ret, struct sfs_err *err)
@@ -218,7 +226,10 @@ int http_url_parse(const char *url, struct http_url *ret, struct sfs_err *err)
 	if (why)
 		return err_set(err, EINVAL, "the URL%s%s is refused: %s", u.host[0] ? " of " : "",
 			text_escaped(shown, sizeof(shown), u.host, strlen(u.host)), why);
-	if (!curl_agrees(url, &u))
+	int r = curl_agrees(url, &u);
+	if (r == -ENOMEM)
+		return err_set(err, ENOMEM, "the URL of %s: out of memory", u.host);
+	if (r < 0)
 		return err_set(err, EINVAL, "the URL of %s is refused: libcurl reads it otherwise",
 			u.host);
 	*ret = u;

@@ -60,7 +60,7 @@ class Parameter:
 
 
 class Aws:
-    def __init__(self, region="us-east-1", port=0, page=None):
+    def __init__(self, region="us-east-1", port=0, page=None, host="127.0.0.1"):
         self.region = region
         self.keys = {"AKIDEXAMPLE": ("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", None)}  # id -> (secret, token)
         self.expired = set()      # ids whose session is over
@@ -95,8 +95,8 @@ class Aws:
             request_queue_size = 128
             handle_error = lambda self, *a: None  # a client that goes away is no news
 
-        self.server = Server(("127.0.0.1", port), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.server = Server((host, port), Handler)
+        self.url = f"http://{host}:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def __enter__(self):

@@ -51,7 +51,8 @@ def setup_dev():
     """A /dev of our own, so that /dev/log can be ours: what daemons send to syslog is part of the sweep."""
     stage = "/mnt"
     mount("tmpfs", stage, "tmpfs", 0, "mode=755")
-    for name in ("null", "zero", "full", "random", "urandom", "tty", "fuse", "ptmx"):
+    os.mkdir(f"{stage}/net")
+    for name in ("null", "zero", "full", "random", "urandom", "tty", "fuse", "ptmx", "net/tun"):
         if os.path.exists("/dev/" + name):
             st = os.stat("/dev/" + name)
             os.mknod(f"{stage}/{name}", st.st_mode, st.st_rdev)

@@ -486,3 +486,37 @@ Test(aws_client, parameter_store_is_not_asked_faster_than_it_answers)
 	cr_expect_gt(waited_for_parameters("aws-ssm", KEYS ",rate=5"), NSEC_PER_SEC);
 	cr_expect_eq(waited_for_parameters("aws", KEYS), 0);
 }
+
+/* ---- hosts that do not exist ---- */
+
+static void no_host(const char *more, const char *url, const char *words)
+{
+	static char with[256];
+	struct http_exchange ex[3];
+	for (size_t i = 0; i < 3; i++)
+		ex[i] = (struct http_exchange){.method = "POST",
+			.url = url,
+			.any_body = true,
+			.fail = ENXIO,
+			.why = "cannot resolve it"};
+	snprintf(with, sizeof(with), KEYS "%s", more);
+	options = with;
+	open_with("aws", "eu-west-9", ex, 3);
+	get_fails("db", NULL, EHOSTUNREACH, words);
+	finish();
+	options = KEYS;
+}
+
+Test(aws_client, a_host_that_does_not_exist_says_which_setting_to_look_at)
+{
+	no_host("", "https://secretsmanager.eu-west-9.amazonaws.com",
+		"cannot resolve it (after 3 attempts): is there such a region?");
+	no_host(",fips", "https://secretsmanager-fips.eu-west-9.amazonaws.com",
+		"AWS has FIPS endpoints for some regions only (of the United States, Canada and "
+		"GovCloud): leave out fips (AWS_USE_FIPS_ENDPOINT, use_fips_endpoint), or name an "
+		"endpoint by endpoint=");
+	no_host(",dualstack", "https://secretsmanager.eu-west-9.amazonaws.com",
+		"leave out dualstack");
+	no_host(",endpoint=https://vault.test", "https://vault.test",
+		"cannot resolve it (after 3 attempts)");
+}

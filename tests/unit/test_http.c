@@ -385,6 +385,31 @@ Test(http, a_dead_provider_costs_few_extra_calls)
 	end();
 }
 
+/* Nobody was asked, so the service is not taken for broken: when the name appears, the next request
+ * gets through (row 53 of the fault matrix). */
+Test(http, a_name_that_does_not_exist_opens_no_breaker)
+{
+	static struct http_exchange ex[31];
+	struct http_request rq = get;
+	struct http_stats st;
+	for (size_t i = 0; i < 30; i++)
+		ex[i] = (struct http_exchange){
+			.method = "GET", .url = URL, .fail = ENXIO, .why = "no such name"};
+	ex[30] = (struct http_exchange)OK;
+	rq.attempts = 1;
+	begin(ex, N(ex));
+	cr_assert_eq(ask(&get, 10), -EHOSTUNREACH);
+	cr_assert_str_eq(err.msg, "no such name (after 3 attempts)");
+	rq.no_host = "is it spelt so";
+	for (size_t i = 3; i < 30; i++)
+		cr_assert_eq(ask(&rq, 10), -EHOSTUNREACH);
+	cr_assert_str_eq(err.msg, "no such name: is it spelt so");
+	http_stats(h, &st);
+	cr_assert_not(st.breaker_open);
+	cr_assert_eq(ask(&rq, 10), 0);
+	end();
+}
+
 /* R59: five failures in a row, then nothing for a while, then one probe. */
 Test(http, the_breaker_opens_and_one_probe_closes_it)
 {
