@@ -210,6 +210,11 @@ static int get_body(const char *name, const char *id, const char *stage, struct 
 	return aws_body_end(body);
 }
 
+/* A value whose TTL is over is fetched without asking for its version first. DescribeSecret has the
+ * price of GetSecretValue and shares its quota, so that a check would save nothing where the secret
+ * is unchanged and cost a second call where it is not; against a batch it would be twenty for one.
+ * That a version changed is told by the listing, a hundred names a call, and starts a fetch; that
+ * none changed it cannot tell, because it may lag by minutes. */
 int aws_secrets_get(void *state, const struct call *call, const struct get_request *rq,
 	struct payload **ret, struct sfs_err *err)
 {
