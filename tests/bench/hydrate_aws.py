@@ -23,7 +23,7 @@ print(time.perf_counter() - start, time.perf_counter() - loop)
 
 class Provider:
     name, source, options, top = "aws", f"aws:{REGION}", "", "bench"
-    bulk, received, presigned = "batches", b'"SecretString"', ", signed beforehand"
+    bulk, received, presigned = "batches of 20", b'"SecretString"', ", signed beforehand"
     slack = 5  # a few more batches where fetching begins before the last page of the listing is there: a fifth
 
     def __init__(self, bench, args):

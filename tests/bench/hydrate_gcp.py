@@ -29,7 +29,7 @@ print(time.perf_counter() - start, time.perf_counter() - loop)
 
 class Provider:
     name, source, top = "gcp", "gcp:bench", ""
-    bulk, received, presigned = "values", b'"dataCrc32c"', ""
+    bulk, received, presigned = "a request for each", b'"dataCrc32c"', ""
     slack = 0
 
     def __init__(self, bench, args):
