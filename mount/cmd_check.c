@@ -196,6 +196,26 @@ static int check_walk(struct instance *in)
 	return instance_check(in, &sink, &err) < 0 ? step_failed("access", &err) : 0;
 }
 
+/* Of names=, which stands in for a listing that is not allowed. NULL: there is none. mem_free(). */
+static char *first_name(const struct backend_conf *b)
+{
+	const char *names = opt_str(&b->common, &config_backend_options, "names");
+	names = names ? names + strspn(names, " \t,") : "";
+	size_t len = strcspn(names, ",");
+	while (len && (names[len - 1] == ' ' || names[len - 1] == '\t'))
+		len--;
+	return len ? mem_strndup(names, len) : NULL;
+}
+
+static int check_unlisted(const struct check *k, const struct backend_conf *b, struct instance *in)
+{
+	_cleanup_free_ char *name = first_name(b);
+	if (!name)
+		return -1;
+	step("names", "those of names= are shown");
+	return check_read(k, in, name);
+}
+
 static int check_opened(const struct check *k, const struct backend_conf *b, struct instance *in)
 {
 	struct listing *l;
@@ -204,9 +224,8 @@ static int check_opened(const struct check *k, const struct backend_conf *b, str
 	int r = check_walk(in);
 	if (r < 0)
 		return r;
-	r = check_list(k, in, &l);
-	if (r < 0)
-		return r;
+	if (check_list(k, in, &l) < 0)
+		return check_unlisted(k, b, in);
 	if (l->n)
 		r = check_read(k, in, l->items[0].name);
 	else

@@ -258,8 +258,8 @@ Test(get, enomem_is_not_tried_again_for_nobody, .init = set_up)
 
 #define SHARE ((unsigned)POOL_SHARE(SFS_POOL_THREADS)) /* what one user's readers may occupy */
 
-/* Reads n0, n1, ... and waits until no more of them are at the back end. */
-static void start_reads(struct payer payer, unsigned n, struct reader *v)
+/* Reads n0, n1, ... and waits until `come` of them are at the back end. */
+static void start_some(struct payer payer, unsigned n, unsigned come, struct reader *v)
 {
 	char name[32];
 
@@ -267,8 +267,14 @@ static void start_reads(struct payer payer, unsigned n, struct reader *v)
 		snprintf(name, sizeof(name), "n%u", i);
 		start_read_as(payer, name, &v[i]);
 	}
-	for (unsigned i = 0; i < SHARE; i++)
+	for (unsigned i = 0; i < come; i++)
 		sem_wait(&fake.entered);
+}
+
+/* As many as there is room for. */
+static void start_reads(struct payer payer, unsigned n, struct reader *v)
+{
+	start_some(payer, n, SHARE, v);
 }
 
 static void end_reads(unsigned n, struct reader *v)
@@ -295,6 +301,20 @@ Test(get, r29_stalled_fetches_hold_up_no_listing, .init = set_up)
 	cr_assert_eq(a.c.listing->n, 3u);
 	listing_unref(a.c.listing);
 	end_reads(SHARE + 1, v);
+	tear_down();
+}
+
+Test(get, a_back_end_may_take_more_at_once, .init = set_up)
+{
+	enum { SHARE_OF_64 = POOL_SHARE(64) };
+	static struct reader v[SHARE_OF_64 + 1];
+
+	ops.threads = 64;
+	open_it();
+	fake.stall = true;
+	start_some((struct payer){0}, SHARE_OF_64 + 1, SHARE_OF_64, v);
+	cr_assert_neq(sem_trywait(&fake.entered), 0, "the last waits in the queue");
+	end_reads(SHARE_OF_64 + 1, v);
 	tear_down();
 }
 

@@ -190,6 +190,26 @@ Test(list, describe_without_the_call_is_what_the_listing_said, .init = set_up)
 	tear_down();
 }
 
+/* One listing tells of all; a call for each would be many. */
+Test(list, what_the_listing_told_is_not_asked_for, .init = set_up)
+{
+	struct asked a;
+	ops.describe = fake_describe;
+	ops.flags = BACKEND_LIST_TELLS;
+	fake.describe = "{\"from\":\"describe\"}";
+	open_it();
+	fake.nlist = 2;
+	cr_assert_eq(list_it(&a, NULL), 0);
+	listing_unref(a.c.listing);
+	cr_assert_eq(describe_it(&a, "n1"), 0);
+	cr_expect_str_eq(buf_text(&a.c.text), "{\"from\":\"list\"}");
+	buf_clear(&a.c.text);
+	cr_assert_eq(describe_it(&a, "other"), 0);
+	cr_expect_str_eq(buf_text(&a.c.text), "{\"from\":\"describe\"}", "not listed");
+	buf_clear(&a.c.text);
+	tear_down();
+}
+
 Test(list, describe_must_be_an_object, .init = set_up)
 {
 	struct asked a;
