@@ -7,7 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define PREFIX "user.secretfs."
+#define SPACE  "user."
+#define PREFIX SPACE "secretfs."
 
 /* Everything an attribute is made from. */
 struct facts {
@@ -143,7 +144,11 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	if (strncmp(name, PREFIX, strlen(PREFIX)) == 0 && facts_of(fs, in, &f))
+	/* Not "none here": ls(1) and its like, who ask each file for security.selinux and ACLs,
+	 * then ask the first one only. */
+	if (strncmp(name, SPACE, strlen(SPACE)) != 0)
+		b.failed = EOPNOTSUPP;
+	else if (strncmp(name, PREFIX, strlen(PREFIX)) == 0 && facts_of(fs, in, &f))
 		for (size_t i = 0; i < NROWS; i++)
 			if (strcmp(name + strlen(PREFIX), rows[i].name) == 0)
 				get_row(&f, &rows[i], &b);
