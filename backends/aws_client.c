@@ -272,6 +272,12 @@ static int read_json(struct attempt *a, const struct http_reply *r)
 	return err_set(&a->json_err, EBADMSG, "JSON: it is no object");
 }
 
+/* Only 200 is ever meant; 204 and the like hold nothing, and are then malformed. */
+static bool is_success(const struct http_reply *r)
+{
+	return r->status / 100 == 2;
+}
+
 static enum http_verdict judge_ok(struct attempt *a, const struct http_reply *r)
 {
 	int rc = read_json(a, r);
@@ -321,7 +327,7 @@ static enum http_verdict judge(void *arg, const struct http_reply *r)
 	struct aws_error *e = &a->answer->error;
 	json_free(take(a->answer->json));
 	*e = (struct aws_error){0};
-	if (r->status == 200)
+	if (is_success(r))
 		return judge_ok(a, r);
 	read_error(r, e);
 	switch (e->class) {
@@ -339,6 +345,20 @@ static enum http_verdict judge(void *arg, const struct http_reply *r)
 	return HTTP_ACCEPT;
 }
 
+/* The usual reason is somebody else who answers: a portal one must log in to, a proxy. */
+static int malformed(struct attempt *a, struct sfs_err *err)
+{
+	const char *title = aws_service_title(a->c->service);
+	char type[128], shown[256];
+	bool has = http_reply_header(&a->answer->reply, "content-type", type, sizeof(type));
+	if (has && !strstr(type, "json"))
+		return err_set(err, EBADMSG,
+			"what answers is not %s: the content type is %s (a proxy, or a portal one "
+			"must log in to?)",
+			title, text_escaped(shown, sizeof(shown), type, strlen(type)));
+	return err_set(err, EBADMSG, "the answer of %s is malformed: %s", title, a->json_err.msg);
+}
+
 static int conclude(struct attempt *a, struct sfs_err *err)
 {
 	struct aws_answer *answer = a->answer;
@@ -347,9 +367,8 @@ static int conclude(struct attempt *a, struct sfs_err *err)
 	if (a->failed)
 		return err_set(err, -a->failed, "out of memory for an answer of %zu bytes",
 			answer->reply.body.len);
-	if (answer->reply.status == 200)
-		return err_set(err, EBADMSG, "the answer of %s is malformed: %s",
-			aws_service_title(a->c->service), a->json_err.msg);
+	if (is_success(&answer->reply))
+		return malformed(a, err);
 	return asked_sentence(a, err);
 }
 

@@ -147,6 +147,45 @@ Test(aws_client, an_arn_goes_to_its_region)
 	finish();
 }
 
+/* aws.md cases 3 and 4: whatever the host, the scope is the service's name and the region of the
+ * settings, and what is signed as host is what is sent. */
+static void scope_is_kept(const char *more, const char *region, const char *url, const char *host)
+{
+	static char with[256], line[300], signed_for[200];
+	snprintf(with, sizeof(with), KEYS "%s", more);
+	snprintf(line, sizeof(line), "Host: %s", host);
+	snprintf(signed_for, sizeof(signed_for),
+		"Authorization: AWS4-HMAC-SHA256 "
+		"Credential=alpha/20150830/%s/secretsmanager/aws4_request, *",
+		region);
+	const struct http_exchange ex[] = {{.method = "POST",
+		.url = url,
+		.headers = {line, TARGET, signed_for},
+		.any_body = true,
+		.status = 200,
+		.reply = VALUE}};
+	options = with;
+	open_with("aws", region, ex, 1);
+	get_works("db", NULL);
+	finish();
+	options = KEYS;
+}
+
+Test(aws_client, the_scope_is_that_of_the_settings_whatever_the_host)
+{
+#define VPCE "vpce-0a1b2c3d-e4f5.secretsmanager.eu-west-1.vpce.amazonaws.com"
+	scope_is_kept(",endpoint=https://" VPCE, "us-east-1", "https://" VPCE, VPCE);
+	scope_is_kept(",fips", "us-east-1", "https://secretsmanager-fips.us-east-1.amazonaws.com",
+		"secretsmanager-fips.us-east-1.amazonaws.com");
+	scope_is_kept(",fips", "us-gov-west-1",
+		"https://secretsmanager-fips.us-gov-west-1.amazonaws.com",
+		"secretsmanager-fips.us-gov-west-1.amazonaws.com");
+	scope_is_kept(",endpoint=http://127.0.0.1:4566/", "us-east-1", "http://127.0.0.1:4566",
+		"127.0.0.1:4566");
+	scope_is_kept(",endpoint=https://Vault.test:443", "us-east-1", "https://Vault.test:443",
+		"vault.test");
+}
+
 #define EXPIRED                                                                       \
 	"{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature expired: " \
 	"20150830T123600Z is now earlier than 20150830T124100Z (20150830T124600Z - 5 min.)\"}"
@@ -293,6 +332,31 @@ Test(aws_client, a_malformed_answer_is_asked_for_once_more)
 	START("aws", ex);
 	get_works("db", NULL);
 	get_fails("db", NULL, EBADMSG, "malformed");
+	finish();
+}
+
+/* Rows 65 and 66 of the fault matrix: never an empty secret. */
+Test(aws_client, somebody_else_answers_or_nobody_says_anything)
+{
+#define OTHER(code, headers, text)                                                \
+	{                                                                         \
+		.method = "POST", .url = URL, .any_body = true, .status = (code), \
+		.with = (headers), .reply = (text)                                \
+	}
+#define TWICE(...) OTHER(__VA_ARGS__), OTHER(__VA_ARGS__)
+	static const struct http_exchange ex[] = {
+		TWICE(200, "content-type: text/html; charset=utf-8\n", "<html>log in</html>"),
+		TWICE(200, "content-type: application/x-amz-json-1.1\n", ""),
+		TWICE(204, NULL, ""),
+		TWICE(200, "content-type: application/json\n", "null"),
+		TWICE(202, NULL, "{}x"),
+	};
+	static const char *const words[] = {
+		"not Secrets Manager: the content type is text/html; charset=utf-8 (a proxy, or",
+		"malformed", "malformed", "malformed", "malformed"};
+	START("aws", ex);
+	for (size_t i = 0; i < 5; i++)
+		get_fails("db", NULL, EBADMSG, words[i]);
 	finish();
 }
 
