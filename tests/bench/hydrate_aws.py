@@ -22,6 +22,7 @@ print(time.perf_counter() - start, time.perf_counter() - loop)
 
 
 class Provider:
+    parallel = 8  # half of the threads that its back end has
     name, source, options, top = "aws", f"aws:{REGION}", "", "bench"
     bulk, received, presigned = "batches of 20", b'"SecretString"', ", signed beforehand"
     slack = 5  # a few more batches where fetching begins before the last page of the listing is there: a fifth

@@ -28,6 +28,7 @@ print(time.perf_counter() - start, time.perf_counter() - loop)
 
 
 class Provider:
+    parallel = 16  # half of the threads that its back end has
     name, source, top = "gcp", "gcp:bench", ""
     bulk, received, presigned = "a request for each", b'"dataCrc32c"', ""
     slack = 0
