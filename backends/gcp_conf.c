@@ -453,7 +453,9 @@ static int load_project(struct loader *l, const char *location, struct sfs_err *
 		r = project_of_gcloud(l, &where, err);
 	if (r == 0 && !c->project)
 		return no_project(l, &where, err);
-	return r < 0 ? r : gcp_check_project(c->project_from, c->project, err);
+	if (r < 0 || !c->project)
+		return r;
+	return gcp_check_project(c->project_from, c->project, err);
 }
 
 /* ---- all of them ---- */
@@ -463,7 +465,7 @@ int gcp_conf_load(const struct backend_env *env, const char *location,
 {
 	_cleanup_(gcp_conf_free_p) struct gcp_conf *c = NULL;
 	int r = gcp_conf_files(env, opts, &c, err);
-	if (r < 0)
+	if (r < 0 || !c)
 		return r;
 	struct loader l = {.env = env, .opts = opts, .c = c};
 	c->insecure_http = opt_find_number(opts, "insecure_http", 0) != 0;

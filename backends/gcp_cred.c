@@ -338,6 +338,22 @@ static void check_row(void *arg, const char *row, const char *result)
 			what, "%s", result);
 }
 
+/* impersonate= asks one host more. */
+static void check_impersonation(
+	const struct gcp_cred *g, const struct cred *set, struct check_sink *sink)
+{
+	_cleanup_(buf_clear) struct buf url = BUF_INIT(1024);
+	char host[256];
+	if (!g->conf->impersonate)
+		return;
+	if (g->conf->iam_endpoint)
+		buf_str(&url, g->conf->iam_endpoint);
+	else
+		gcp_conf_host(&url, "iamcredentials", NULL, universe_of(g, set), NULL);
+	check_step(sink, CHECK_OK, "token host", "%s, for a token of %s",
+		gcp_host_shown(buf_text(&url), host, sizeof(host)), g->conf->impersonate);
+}
+
 static void check_hosts(struct gcp_cred *g, const struct cred *set, const struct call *call,
 	struct check_sink *sink)
 {
@@ -349,6 +365,7 @@ static void check_hosts(struct gcp_cred *g, const struct cred *set, const struct
 	for (int i = 0; i < GCP_FILES; i++)
 		if (g->conf->file[i] && strcmp(set->row, rows[i].name) == 0 && !g->conf->token_file)
 			gcp_check_file(g, g->conf->file[i], sink);
+	check_impersonation(g, set, sink);
 	if (strcmp(set->row, "metadata server") == 0)
 		check_step(sink, CHECK_OK, "token host", "%s, the metadata server",
 			gcp_host_shown(g->conf->metadata_url, host, sizeof(host)));

@@ -56,25 +56,25 @@ static int ask_url(struct gcp_cred *g, const struct call *call, const char *url,
 	return has_flavour(reply) ? 0 : not_google(err);
 }
 
-static int get(struct gcp_cred *g, const struct call *call, const char *path,
+static int get(struct gcp_cred *g, const struct call *call, const char *path, unsigned tries,
 	struct http_reply *reply, struct sfs_err *err)
 {
 	_cleanup_free_ char *url = mem_asprintf("%s%s", g->conf->metadata_url, path);
 	if (!url)
 		return gcp_no_memory(err);
-	int r = ask_url(g, call, url, READ_TRIES, reply, err);
+	int r = ask_url(g, call, url, tries, reply, err);
 	return r < 0 && r != -ENODATA ? err_prefix(err, "the metadata server") : r;
 }
 
 /* A text of one line into `out`, "" for 404 and anything that is none. */
-static int get_text(struct gcp_cred *g, const struct call *call, const char *path,
+static int get_text(struct gcp_cred *g, const struct call *call, const char *path, unsigned tries,
 	char out[TEXT_MAX], struct sfs_err *err)
 {
 	_cleanup_(http_reply_clear) struct http_reply reply = HTTP_REPLY_INIT;
-	int r = get(g, call, path, &reply, err);
+	*out = '\0';
+	int r = get(g, call, path, tries, &reply, err);
 	if (r < 0)
 		return r;
-	*out = '\0';
 	if (reply.status == 404)
 		return 0;
 	if (reply.status != 200)
@@ -163,7 +163,7 @@ static int know_universe(struct gcp_cred *g, const struct call *call, struct sfs
 	char text[TEXT_MAX];
 	if (g->metadata_universe)
 		return 0;
-	int r = get_text(g, call, BASE_PATH "universe/universe-domain", text, err);
+	int r = get_text(g, call, BASE_PATH "universe/universe-domain", READ_TRIES, text, err);
 	if (r == 0 && *text)
 		r = gcp_check_universe("universe of the metadata server", text, err);
 	if (r < 0)
@@ -180,11 +180,11 @@ static int take_universe(struct gcp_cred *g, struct gcp_found *f, struct sfs_err
 	return gcp_take_universe(g, "the metadata server", universe, f, err);
 }
 
-/* Only for people: without it everything else works. */
+/* Only for people: without it everything else works, so nothing waits for it. */
 static void know_email(struct gcp_cred *g, const struct call *call)
 {
 	char text[TEXT_MAX], shown[TEXT_MAX];
-	if (g->metadata_email || get_text(g, call, ACCOUNT_PATH "email", text, NULL) < 0)
+	if (g->metadata_email || get_text(g, call, ACCOUNT_PATH "email", 1, text, NULL) < 0)
 		return;
 	g->metadata_email = mem_strdup(text_escaped(shown, sizeof(shown), text, strlen(text)));
 }
@@ -234,7 +234,7 @@ static int get_token(
 	buf_str(&path, ACCOUNT_PATH "token?scopes=");
 	if (percent_add(&path, GCP_SCOPE_CLOUD, strlen(GCP_SCOPE_CLOUD)) < 0)
 		return gcp_no_memory(err);
-	int r = get(g, call, buf_text(&path), &reply, err);
+	int r = get(g, call, buf_text(&path), READ_TRIES, &reply, err);
 	if (r < 0)
 		return r;
 	if (reply.status != 200)
@@ -275,7 +275,7 @@ static int ask_project(
 	int r = g->conf->metadata_off ? err_set(err, ENODATA, "it is switched off by NO_GCE_CHECK")
 				      : reach(g, call, err);
 	if (r == 0)
-		r = get_text(g, call, BASE_PATH "project/project-id", out, err);
+		r = get_text(g, call, BASE_PATH "project/project-id", READ_TRIES, out, err);
 	if (r < 0)
 		return r;
 	if (!*out)
@@ -309,7 +309,7 @@ static int known_project(struct gcp_cred *g, struct buf *ret, struct sfs_err *er
 int gcp_cred_project(
 	struct gcp_cred *g, const struct call *call, struct buf *ret, struct sfs_err *err)
 {
-	char project[TEXT_MAX];
+	char project[TEXT_MAX] = "";
 	int r = known_project(g, ret, err);
 	if (r <= 0)
 		return r;

@@ -588,3 +588,65 @@ Test(gcp_cred, check_tells_why_there_are_none)
 		"%s", sink.text);
 	fx_end();
 }
+
+#define IAM_URL                                                                        \
+	"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/t@p.iam." \
+	"gserviceaccount.com:generateAccessToken"
+
+/* impersonate= on top of a key: the key is exchanged for the scope of the IAM API, and all hosts
+ * that are asked are told. */
+Test(gcp_cred, acting_as_another_account)
+{
+	static const struct http_exchange ex[] = {
+		{EXCHANGE, .status = 200, .reply = "{\"access_token\":\"SRC\",\"expires_in\":100}"},
+		{.method = "POST",
+			.url = IAM_URL,
+			.headers = {"Authorization: Bearer SRC"},
+			.any_body = true,
+			.status = 200,
+			.reply = "{\"accessToken\":\"ya29.target\",\"expireTime\":"
+				 "\"2023-11-14T23:13:20Z\"}"}};
+	struct check_sink sink = {0};
+	struct call call = {.deadline = clock_boot() + 100 * NSEC_PER_SEC};
+	char options[400];
+	fx_begin(NULL);
+	snprintf(options, sizeof(options), "%s,impersonate=t@p.iam.gserviceaccount.com",
+		key_option(KEY_FILE("")));
+	FX_OPEN(options, ex);
+	struct cred *set = fx_set();
+	char token[32];
+	fx_text(set->field[GCP_CRED_TOKEN], token, sizeof(token));
+	cr_assert_str_eq(token, "ya29.target");
+	cr_assert_not(gcp_cred_bearer(set).self_signed);
+	cr_assert_str_eq(set->principal, "t@p.iam.gserviceaccount.com");
+	cr_assert_eq(set->expires, clock_boot() + 3600 * NSEC_PER_SEC);
+	cred_unref(set);
+	cr_assert_eq(gcp_cred_check(fx.cred, &call, &sink, &fx.err), 0, "%s", fx.err.msg);
+	cr_assert(strstr(sink.text, "ok token host: oauth2.googleapis.com\n"), "%s", sink.text);
+	cr_assert(strstr(sink.text, "ok token host: iamcredentials.googleapis.com, for a token of "
+				    "t@p.iam.gserviceaccount.com\n"),
+		"%s", sink.text);
+	fx_end();
+}
+
+/* Whichever allocation fails: an error of that run, and nothing is left behind. */
+Test(gcp_cred, no_memory_is_an_error_at_each_step)
+{
+	const char *option;
+	bool hit = true;
+	fx_begin(NULL);
+	option = key_option(KEY_FILE(",\"quota_project_id\":\"q\""));
+	for (unsigned long n = 1; hit; n++) {
+		struct call call = {.deadline = clock_boot() + 100 * NSEC_PER_SEC};
+		struct cred *set = NULL;
+		FX_OPEN_QUIET(option);
+		alloc_fail_at(n);
+		int r = cred_get(gcp_cred_chain(fx.cred), &call, &set, &fx.err);
+		hit = alloc_fail_at(0) >= n;
+		cr_assert(r == 0 || r == -ENOMEM || r == -EAGAIN, "%lu: %d %s", n, r, fx.err.msg);
+		cr_assert((r == 0) == (set != NULL));
+		cred_unref(set);
+		fx_close();
+	}
+	fx_end();
+}
