@@ -123,7 +123,7 @@ class Server:
         self.reply(s, b"{}", args[0] + " No", ["Retry-After: " + args[1].replace("%20", " ")])
 
     def do_stall(self, s, rq, args, n):
-        time.sleep(30)
+        time.sleep(300)
 
     def do_slow(self, s, rq, args, n):
         time.sleep(float(args[0]))
@@ -131,7 +131,7 @@ class Server:
 
     def do_drip(self, s, rq, args, n):
         s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-        for _ in range(300):
+        for _ in range(3000):
             s.sendall(b"x")
             time.sleep(0.1)
 

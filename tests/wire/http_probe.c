@@ -220,7 +220,7 @@ static void prepare(struct job *j, struct http *h, char *line)
 	word(line, "header", j->header, sizeof(j->header));
 	j->token = bytes(word(line, "token", hex, sizeof(hex)), &j->token_len);
 	j->body = bytes(word(line, "body", hex, sizeof(hex)), &j->body_len);
-	j->timeout = number(line, "timeout", 5000);
+	j->timeout = number(line, "timeout", 60000);
 	j->cancel = number(line, "cancel", -1);
 	j->repeat = number(line, "repeat", 1);
 	j->rq = (struct http_request){.method = j->method,
