@@ -55,6 +55,12 @@
 			.type = OPT_STRING,                                                        \
 			.arg = "ID",                                                               \
 			.help = "External id that the trust policy of role_arn asks for."},        \
+		{.name = "source_identity",                                                        \
+			.type = OPT_STRING,                                                        \
+			.arg = "NAME",                                                             \
+			.help = "Source identity of the session of role_arn, where its trust "     \
+				"policy wants one: it stays in the provider's logs through all "   \
+				"further roles."},                                                 \
 		{.name = "role_duration",                                                          \
 			.type = OPT_DURATION,                                                      \
 			.arg = "SECONDS",                                                          \

@@ -24,6 +24,7 @@ static int add_role(
 	struct aws_role role = {.arn = a->role_arn,
 		.session = a->role_session ? a->role_session : a->session,
 		.external_id = a->external_id,
+		.source_identity = a->source_identity,
 		.duration = a->role_duration};
 	return a->role_arn ? aws_assume(a, call, &role, f, err) : 0;
 }
@@ -116,9 +117,11 @@ static int check_options(const struct aws_cred *a, struct sfs_err *err)
 	if (a->ref[AWS_CRED_ID] && a->conf->profile_named)
 		return err_set(err, EINVAL,
 			"access_key_id= and profile= are two sources of credentials: give one");
-	if (!a->role_arn && (a->external_id || a->role_session || a->role_duration))
+	if (!a->role_arn &&
+		(a->external_id || a->source_identity || a->role_session || a->role_duration))
 		return err_set(err, EINVAL,
-			"external_id=, role_session_name= and role_duration= need role_arn=");
+			"external_id=, source_identity=, role_session_name= and role_duration= "
+			"need role_arn=");
 	return 0;
 }
 
@@ -129,6 +132,7 @@ static int check_role(const struct aws_cred *a, struct sfs_err *err)
 	struct aws_role role = {.arn = a->role_arn,
 		.session = a->role_session ? a->role_session : a->session,
 		.external_id = a->external_id,
+		.source_identity = a->source_identity,
 		.duration = a->role_duration};
 	return a->role_arn ? aws_sts_assume_role_body(&role, &body, err) : 0;
 }
@@ -145,6 +149,8 @@ static int read_options(struct aws_cred *a, const struct opt_values *opts, struc
 		r = copy_option(opts, "role_session_name", &a->role_session, err);
 	if (r == 0)
 		r = copy_option(opts, "external_id", &a->external_id, err);
+	if (r == 0)
+		r = copy_option(opts, "source_identity", &a->source_identity, err);
 	int64_t seconds = opt_find_number(opts, "role_duration", 0);
 	if (r == 0 && seconds && (seconds < 900 || seconds > 43200))
 		r = err_set(err, EINVAL, "role_duration= must be from 15m to 12h");
@@ -224,6 +230,7 @@ void aws_cred_free(struct aws_cred *a)
 	mem_free(a->role_arn);
 	mem_free(a->role_session);
 	mem_free(a->external_id);
+	mem_free(a->source_identity);
 	mem_free(a->session);
 	mem_free(a->name);
 	mem_free(a->region);

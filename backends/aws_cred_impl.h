@@ -32,7 +32,7 @@ struct aws_cred {
 
 	/* options */
 	char *ref[CRED_FIELDS]; /* references, by enum aws_cred_field; NULL = not given */
-	char *role_arn, *role_session, *external_id;
+	char *role_arn, *role_session, *external_id, *source_identity;
 	unsigned role_duration;
 	char *session; /* session name where none is given: "secretfs-HOST" */
 

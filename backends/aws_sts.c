@@ -44,6 +44,10 @@ static int check_role(const struct aws_role *r, struct sfs_err *err)
 		(!length_is(r->external_id, 2, 1224) || !only(r->external_id, "_+=,.@:/-")))
 		return err_set(err, EINVAL,
 			"external_id must have 2 to 1224 letters, digits or _ + = , . @ : / -");
+	if (r->source_identity &&
+		(!length_is(r->source_identity, 2, 64) || !only(r->source_identity, "_+=,.@-")))
+		return err_set(err, EINVAL,
+			"source_identity must have 2 to 64 letters, digits or _ + = , . @ -");
 	if (r->duration && (r->duration < 900 || r->duration > 43200))
 		return err_set(err, EINVAL,
 			"the duration of a role must be 900 to 43200 seconds (15 minutes to 12 "
@@ -86,6 +90,9 @@ int aws_sts_assume_role_body(const struct aws_role *role, struct buf *ret, struc
 	add_role(ret, "AssumeRole", role);
 	if (role->external_id)
 		add_parameter(ret, "ExternalId", role->external_id, strlen(role->external_id));
+	if (role->source_identity)
+		add_parameter(ret, "SourceIdentity", role->source_identity,
+			strlen(role->source_identity));
 	return done(ret, err);
 }
 

@@ -18,9 +18,10 @@
 
 struct aws_role {
 	const char *arn;
-	const char *session;	 /* RoleSessionName */
-	const char *external_id; /* AssumeRole only; NULL = none */
-	unsigned duration;	 /* s; 0 = the service's default of an hour */
+	const char *session;	     /* RoleSessionName */
+	const char *external_id;     /* AssumeRole only; NULL = none */
+	const char *source_identity; /* the same */
+	unsigned duration;	     /* s; 0 = the service's default of an hour */
 };
 
 /* Each appends a body. Lengths and characters are checked here, so that a typing error is told

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 struct sync_op {
@@ -277,10 +278,15 @@ static void log_sync(
 	const struct core_inst *ci, const struct sync_ops *ops, const struct listing *l)
 {
 	static struct log_rate rate = LOG_RATE(60);
-	if ((ops->too_long || ops->failed || l->truncated) && log_due(&rate))
-		log_warn("%s: the listing is not shown whole: %zu names make too long a path%s%s",
-			ci->name, ops->too_long, ops->failed ? ", memory was short" : "",
-			l->truncated ? ", there are more names than the limit" : "");
+	char too_long[64] = "";
+	if ((!ops->too_long && !ops->failed && !l->truncated) || !log_due(&rate))
+		return;
+	if (ops->too_long)
+		snprintf(too_long, sizeof(too_long), " (%zu names make too long a path)",
+			ops->too_long);
+	log_warn("%s: the listing is not shown whole%s%s%s", ci->name, too_long,
+		ops->failed ? " (memory was short)" : "",
+		l->truncated ? " (there are more names than the limit)" : "");
 }
 
 /* How many of the names to be dropped are shown: not those that a rule hides. Tree lock. */

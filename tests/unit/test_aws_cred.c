@@ -54,6 +54,7 @@ Test(aws_cred, options_that_do_not_go_together_are_refused)
 	option_fails("session_token=env:A", "session_token= needs");
 	option_fails("access_key_id=env:A,secret_access_key=env:B,profile=p", "two sources");
 	option_fails("external_id=x", "need role_arn=");
+	option_fails("source_identity=me", "need role_arn=");
 	option_fails(
 		"role_arn=arn:aws:iam::123456789012:role/r,role_duration=60", "from 15m to 12h");
 	option_fails("role_arn=short", "rn");

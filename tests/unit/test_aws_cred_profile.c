@@ -252,11 +252,12 @@ Test(profile, role_arn_as_option_is_on_top_of_whatever_won)
 	static const struct http_exchange ex[] = {{.method = "POST",
 		.url = "http://127.0.0.1:5000/",
 		.headers = {SIGNED_BY("AKIDENV")},
-		.body = ASSUME("r", "&DurationSeconds=7200&ExternalId=x1"),
+		.body = ASSUME("r", "&DurationSeconds=7200&ExternalId=x1&SourceIdentity=node7"),
 		.status = 200,
 		.reply = ASSUMED("ROLE", "r")}};
 	fx_begin(VARS("AWS_ACCESS_KEY_ID=AKIDENV", "AWS_SECRET_ACCESS_KEY=k"));
 	FX_OPEN("role_arn=" ROLE "r,role_session_name=me,external_id=x1,role_duration=2h,"
+		"source_identity=node7,"
 		"sts_endpoint=http://127.0.0.1:5000",
 		ex);
 	fx_gives("ROLE K-ROLE T-ROLE [environment] role " ROLE "r by environment variables");

@@ -32,16 +32,19 @@ Test(aws_sts, bodies)
 				       "&RoleSessionName=secretfs%40host-1");
 	r.external_id = "a+b=c,d.e@f:g/h-i";
 	r.duration = 3600;
+	r.source_identity = "node+7@a";
 	buf_reset(&b);
 	cr_assert_eq(aws_sts_assume_role_body(&r, &b, &err), 0);
 	cr_expect(strstr(b.data, "&DurationSeconds=3600"
-				 "&ExternalId=a%2Bb%3Dc%2Cd.e%40f%3Ag%2Fh-i"));
+				 "&ExternalId=a%2Bb%3Dc%2Cd.e%40f%3Ag%2Fh-i"
+				 "&SourceIdentity=node%2B7%40a"));
 	buf_reset(&b);
 	cr_assert_eq(aws_sts_web_identity_body(&r, " ey.J-_~\n", 9, &b, &err), 0);
 	cr_expect(strstr(b.data, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn="));
 	cr_expect(strstr(b.data, "&WebIdentityToken=ey.J-_~"));
 	cr_expect_not(strstr(b.data, "%0A"), "the line end of a token file is none of the token");
 	cr_expect_not(strstr(b.data, "ExternalId"), "which this action does not have");
+	cr_expect_not(strstr(b.data, "SourceIdentity"), "nor this");
 	buf_clear(&b);
 }
 
@@ -94,6 +97,11 @@ Test(aws_sts, settings_that_cannot_be)
 	r = role();
 	r.external_id = "a?b";
 	refuses_role(r, "external_id");
+	r = role();
+	r.source_identity = "a b";
+	refuses_role(r, "source_identity must have");
+	r.source_identity = "a";
+	refuses_role(r, "source_identity must have");
 	r = role();
 	r.duration = 899;
 	refuses_role(r, "duration");
