@@ -375,6 +375,8 @@ static void add_sentence(const struct aws_error *e, const struct aws_asked *a, s
 	case AWS_ERR_OTHER:
 		buf_printf(b, "%s answered %s with an error that is not known here", a->service,
 			a->action);
+		if (!e->code[0]) /* which the service never does */
+			buf_str(b, ", and without a code: is it the right endpoint (endpoint=)?");
 		break;
 	default: {
 		const char *s = strstr(sentences[e->kind], "%s");

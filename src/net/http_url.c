@@ -160,7 +160,7 @@ static const char *scheme_of(const char *url, struct http_url *u, const char **r
 		u->port = 80;
 		*ret_rest = url + 7;
 	} else {
-		return "it must begin with https://";
+		return "it must begin with https://, or http:// on this machine";
 	}
 	return NULL;
 }
