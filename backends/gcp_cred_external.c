@@ -169,7 +169,7 @@ static int federate(struct gcp_subject_ask *ask, const char *scope, struct gcp_f
 		r = take_token(&token, found);
 	gcp_token_clear(&token);
 	if (r == 0)
-		r = gcp_found_about(found, NULL, err, "federation by %s, subject token of the %s",
+		r = gcp_found_about(found, NULL, err, "federation of %s, subject token of the %s",
 			ask->path, gcp_subject_shown(x, shown, sizeof(shown)));
 	return r < 0 || !x->impersonation_url ? r : impersonate(ask, scope, found, err);
 }

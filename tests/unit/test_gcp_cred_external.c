@@ -57,7 +57,7 @@ static void gives(const char *token, const char *source)
 	} while (0)
 
 #define FILE_SOURCE "\"file\":\"~/tok\""
-#define FILE_SAID   "federation by %s/c.json, subject token of the file ~/tok"
+#define FILE_SAID   "federation of %s/c.json, subject token of the file ~/tok"
 
 /* ---- files ---- */
 
@@ -194,7 +194,7 @@ Test(external, a_token_of_an_url)
 	};
 	fx_begin(NULL);
 	OPEN(ACCOUNT(URL_SOURCE, ""), ex);
-	gives("G", "federation by %s/c.json, subject token of the URL of 127.0.0.1");
+	gives("G", "federation of %s/c.json, subject token of the URL of 127.0.0.1");
 	fx_end();
 }
 
@@ -213,7 +213,7 @@ Test(external, an_url_elsewhere_is_asked_as_everything_is)
 		     "\"Authorization\":\"Bearer CANARY\"}",
 		     ""),
 		ex);
-	gives("G", "federation by %s/c.json, subject token of the URL of ci.example");
+	gives("G", "federation of %s/c.json, subject token of the URL of ci.example");
 	fx_end();
 }
 
@@ -287,7 +287,7 @@ static const struct runner runner = {.run = run_program};
 	"{\"version\":1,\"success\":true,\"token_type\":\"urn:ietf:params:oauth:token-" \
 	"type:jwt\",\"id_token\":\"" token "\"" more "}"
 #define PROGRAM	     "\"executable\":{\"command\":\"/opt/idp --x 'y z'\",\"timeout_millis\":10000}"
-#define PROGRAM_SAID "federation by %s/c.json, subject token of the program /opt/idp"
+#define PROGRAM_SAID "federation of %s/c.json, subject token of the program /opt/idp"
 
 static void begin_program(const char *const *vars)
 {

@@ -67,7 +67,7 @@ static void gives(const char *token, const char *source)
 		__VA_ARGS__, NULL \
 	}
 #define FILE_SOURCE "\"file\":\"~/tok\""
-#define FILE_SAID   "federation by %s/c.json, subject token of the file ~/tok"
+#define FILE_SAID   "federation of %s/c.json, subject token of the file ~/tok"
 
 /* ---- federation with a service account ---- */
 
@@ -374,7 +374,7 @@ Test(impersonate, a_login_that_is_over)
 #define PUT                                                      \
 	.method = "PUT", .url = MD "api/token", .flags = DIRECT, \
 	.headers = {"X-aws-ec2-metadata-token-ttl-seconds: 300"}
-#define AWS_SAID "federation by %s/c.json, subject token of the AWS role"
+#define AWS_SAID "federation of %s/c.json, subject token of the AWS role"
 #define KEYS                                                                         \
 	"{\"Code\":\"Success\",\"AccessKeyId\":\"AKIDEXAMPLE\",\"SecretAccessKey\":" \
 	"\"wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY\",\"Token\":\"TK+/=\"}"
