@@ -32,7 +32,7 @@ static int from_output(const struct gcp_subject_ask *ask, const char *path, stru
 	_cleanup_(buf_clear) struct buf text = BUF_SECRET_INIT(GCP_SUBJECT_MAX);
 	struct secret *token = NULL;
 	struct sfs_err why = {0};
-	int64_t expires;
+	int64_t expires = 0;
 	int r = credfile_read(ask->g->env->paths, path, CREDFILE_SECRET, &text, NULL, &why);
 	if (r == 0)
 		r = gcp_program_parse(

@@ -137,7 +137,7 @@ static int check_success(struct json *doc, struct sfs_err *err)
 static int check_expiry(struct json *doc, int64_t now, int64_t *ret, struct sfs_err *err)
 {
 	char text[CLOCK_TEXT];
-	int64_t at;
+	int64_t at = 0;
 	_cleanup_(buf_clear) struct buf number = BUF_INIT(64);
 	const struct json_node *n = member(doc, json_root(doc), "expiration_time");
 	*ret = 0;
