@@ -243,8 +243,10 @@ static void engine_free(struct engine *e)
 static int engine_new(struct trust *trust, struct engine **ret, struct sfs_err *err)
 {
 	struct engine *e = mem_calloc(1, sizeof(*e));
-	if (!e)
-		return err_set(err, ENOMEM, "out of memory");
+	if (!e) {
+		err_set(err, ENOMEM, "out of memory");
+		return -ENOMEM;
+	}
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_cond_init(&e->need, NULL);
 	e->trust = trust_ref(trust);
@@ -256,7 +258,8 @@ static int engine_new(struct trust *trust, struct engine **ret, struct sfs_err *
 		thread_start(&e->thread, STACK, run, e) < 0) {
 		curl_multi_cleanup(e->multi);
 		engine_free(e);
-		return err_set(err, ENOMEM, "cannot start the thread that sends requests");
+		err_set(err, ENOMEM, "cannot start the thread that sends requests");
+		return -ENOMEM;
 	}
 	*ret = e;
 	return 0;
