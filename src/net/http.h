@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTP for back ends (R38-R48, R56-R59). One `struct http` per identity (back end, principal,
- * client certificate, proxy): one thread drives one curl_multi handle with its own connection pool,
- * while any number of worker threads block in http_do(). Retries with full jitter, Retry-After, the
- * retry bucket, the breaker, the rate limit, caps and deadlines are here and nowhere else.
+ * client certificate, proxy): one curl_multi handle with its own connection pool, which one thread
+ * at a time drives, while any number of worker threads block in http_do(). Retries with full
+ * jitter, Retry-After, the retry bucket, the breaker, the rate limit, caps and deadlines are here
+ * and nowhere else.
  *
  * Never: redirects, cookies, netrc, authentication by libcurl, proxies or anything else from the
  * environment, plain http except as http_url_check() says, compressed answers, answers longer than

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The wire: attempts by libcurl. A thread with a curl_multi handle carries the transfers; the
- * caller's thread waits by its own clock and leaves at its deadline whatever libcurl does (R46).
+ * The wire: attempts by libcurl. A curl_multi handle carries the transfers, driven by a
+ * thread of its own or by the first of those who wait; each waits by his own clock and leaves at
+ * his deadline, whatever becomes of the transfer (R46).
  */
 #ifndef SFS_NET_HTTP_ENGINE_H
 #define SFS_NET_HTTP_ENGINE_H
