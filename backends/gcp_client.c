@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #define ATTEMPT_NS  (10 * NSEC_PER_SEC)
 #define BACKOFF_NS  (500 * NSEC_PER_MSEC)
 #define THROTTLE_NS (2 * NSEC_PER_SEC)
+#define REFUSED_NS  (5 * NSEC_PER_SEC) /* a thousand files do not try a token in turn */
 #define USER_AGENT  "secretfs/" SFS_VERSION
 
 struct gcp_client {
@@ -25,6 +27,12 @@ struct gcp_client {
 	struct http *other; /* tokens, metadata: their failures do not open our breaker */
 	struct gcp_cred *cred;
 	_Atomic uint64_t billed; /* attempts that cost money */
+
+	pthread_mutex_t lock;	  /* guards what follows */
+	struct cred *refused;	  /* the last token that was not accepted; a reference, or NULL */
+	bool refused_new;	  /* and it was a new one */
+	int64_t refused_until;	  /* boot time; nobody tries it before */
+	struct gcp_error refusal; /* what was said */
 };
 
 /* One gcp_call(). */
@@ -35,6 +43,7 @@ struct attempt {
 	struct gcp_answer *answer;
 	struct cred *cred;     /* of the last attempt; a reference */
 	struct cred *rejected; /* a reference */
+	bool refused_new;      /* not sent: it was refused for another file, and was a new one */
 	bool damaged;	       /* an answer of 200 could not be used; once */
 	int failed;	       /* an answer of 200 ended in this -errno, with `why` */
 	struct sfs_err why;
@@ -61,6 +70,7 @@ int gcp_client_new(const struct backend_env *env, const char *location,
 	struct gcp_client *c = mem_calloc(1, sizeof(*c));
 	if (!c)
 		return err_set(err, ENOMEM, "out of memory for a source");
+	pthread_mutex_init(&c->lock, NULL);
 	double rate = (double)opt_find_number(opts, "rate", 0);
 	int rc = gcp_conf_load(env, location, opts, &c->conf, err);
 	if (!rc)
@@ -81,10 +91,12 @@ void gcp_client_free(struct gcp_client *c)
 {
 	if (!c)
 		return;
+	cred_unref(c->refused);
 	gcp_cred_free(c->cred);
 	http_free(c->http);
 	http_free(c->other);
 	gcp_conf_free(c->conf);
+	pthread_mutex_destroy(&c->lock);
 	mem_free(c);
 }
 
@@ -93,6 +105,45 @@ void gcp_answer_clear(struct gcp_answer *a)
 	json_free(a->json);
 	http_reply_clear(&a->reply);
 	*a = (struct gcp_answer)GCP_ANSWER_INIT;
+}
+
+/* --- tokens that are not accepted --- */
+
+/* The token of the last attempt is one that was got because of a refusal. */
+static bool is_new(const struct attempt *a)
+{
+	return a->rejected && a->rejected != a->cred;
+}
+
+static void note_refusal(const struct attempt *a)
+{
+	struct gcp_client *c = a->c;
+	pthread_mutex_lock(&c->lock);
+	struct cred *old = c->refused;
+	c->refused = cred_ref(a->cred);
+	c->refused_new = is_new(a);
+	c->refused_until = clock_boot() + REFUSED_NS;
+	c->refusal = a->answer->error;
+	pthread_mutex_unlock(&c->lock);
+	cred_unref(old);
+}
+
+/* It was not accepted a moment ago, perhaps for another file. */
+static bool is_refused(struct attempt *a)
+{
+	struct gcp_client *c = a->c;
+	struct cred *over = NULL;
+	pthread_mutex_lock(&c->lock);
+	if (clock_boot() >= c->refused_until)
+		over = take(c->refused);
+	bool refused = c->refused && c->refused == a->cred;
+	if (refused) {
+		a->answer->error = c->refusal;
+		a->refused_new = c->refused_new;
+	}
+	pthread_mutex_unlock(&c->lock);
+	cred_unref(over);
+	return refused;
 }
 
 /* --- one attempt --- */
@@ -104,7 +155,7 @@ static int asked_sentence(const struct attempt *a, struct sfs_err *err)
 		.credential = a->cred ? a->cred->source : NULL,
 		.location = a->c->conf->location,
 		.lookup = a->ask->lookup,
-		.renewed = a->rejected && a->rejected != a->cred};
+		.renewed = a->refused_new || is_new(a)};
 	return gcp_error_sentence(&a->answer->error, &asked, err);
 }
 
@@ -132,6 +183,8 @@ static int on_headers(void *arg, unsigned n, struct http_headers *h, struct sfs_
 	if (rc)
 		return rc;
 	if (a->rejected == a->cred) /* nothing else is to be had */
+		note_refusal(a);
+	if (is_refused(a))
 		return asked_sentence(a, err);
 	if (a->ask->op->billed)
 		atomic_fetch_add(&a->c->billed, 1);
@@ -202,6 +255,8 @@ static int64_t asked_pause(void *arg, const struct http_reply *r)
 
 static int conclude(struct attempt *a, struct sfs_err *err)
 {
+	if (a->answer->error.class == GCP_CREDENTIALS)
+		note_refusal(a);
 	if (a->answer->reply.status != 200)
 		return asked_sentence(a, err);
 	return a->failed ? err_set(err, -a->failed, "%s", a->why.msg) : 0;

@@ -13,7 +13,7 @@ struct payload *payload_new(void)
 	if (!p)
 		return NULL;
 	atomic_init(&p->refs, 1);
-	p->ttl_hint = -1;
+	p->ttl_hint = p->ttl_max = -1;
 	return p;
 }
 

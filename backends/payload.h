@@ -27,8 +27,9 @@ struct payload {
 	uint64_t ordinal;
 	int64_t ttl_hint; /* seconds the provider says it is valid (lease), or -1 = no hint */
 	bool immutable;	  /* addressed by a fixed version id: needs no refetch */
-	/* Filled by the core when the payload arrives; a back end leaves them 0. */
+	/* Filled by the core when the payload arrives; a back end leaves them as they are. */
 	int64_t fetched_boot, fetched_wall;
+	int64_t ttl_max; /* seconds until the secret goes away, -1 = it does not */
 	bool dated;	 /* `created` is when it was seen to have changed: the back end told none */
 	uint64_t serial; /* same bytes and version in a row keep the serial; a change gets a new one
 			  */

@@ -6,6 +6,11 @@
 #define REFRESH_FROM  0.90
 #define REFRESH_RANGE 0.08
 
+static int64_t at_most(int64_t ttl, int64_t max)
+{
+	return max >= 0 && (ttl < 0 || max < ttl) ? max : ttl;
+}
+
 int64_t fresh_ttl(const struct fresh_ttl *in)
 {
 	int64_t ttl = in->user_set ? in->user : in->policy;
@@ -13,10 +18,10 @@ int64_t fresh_ttl(const struct fresh_ttl *in)
 	if (in->never_cache || ttl == 0)
 		return 0;
 	if (in->immutable)
-		return -1;
-	if (!in->user_set && in->hint >= 0 && (ttl < 0 || in->hint < ttl))
-		return in->hint;
-	return ttl;
+		return at_most(-1, in->max);
+	if (!in->user_set)
+		ttl = at_most(ttl, in->hint);
+	return at_most(ttl, in->max);
 }
 
 /* The finaliser of splitmix64: every input bit reaches every output bit. */

@@ -30,10 +30,12 @@ struct fresh_ttl {
 	bool user_set;
 	int64_t user;
 	int64_t hint; /* the provider's, or -1 */
+	int64_t max;  /* until the secret goes away, or -1 */
 	bool immutable;
 };
 /* Seconds, -1 = for ever, 0 = nothing is kept. The user's TTL wins; else the policy's, capped by
- * the hint. What is immutable lasts for ever unless nothing is to be kept. */
+ * the hint. What is immutable lasts for ever unless nothing is to be kept. Nothing lasts longer
+ * than the secret. */
 int64_t fresh_ttl(const struct fresh_ttl *in);
 
 /* 64 bits that differ for each node, key and number of the fetch, and are the same for the same

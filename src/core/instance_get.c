@@ -23,10 +23,8 @@ void get_bound(struct instance *in, const char *name, struct payload *p)
 	pthread_mutex_unlock(&in->lock);
 	if (!at)
 		return;
-	left = at > clock_wall() ? (at - clock_wall()) / NSEC_PER_SEC : 0;
-	if (p->ttl_hint < 0 || left < p->ttl_hint)
-		p->ttl_hint = left;
-	p->immutable = false; /* its version lasts no longer than the secret */
+	left = at - clock_wall();
+	p->ttl_max = left > 0 ? left / NSEC_PER_SEC : 0;
 }
 
 static int call_get(

@@ -171,6 +171,7 @@ int64_t entry_ttl(const struct entry *e, const struct payload *p)
 		.user_set = e->user_set,
 		.user = e->user_ttl,
 		.hint = p ? p->ttl_hint : -1,
+		.max = p ? p->ttl_max : -1,
 		.immutable = p && p->immutable,
 	};
 

@@ -16,6 +16,7 @@ static int64_t ttl_of(int64_t policy, bool user_set, int64_t user, int64_t hint,
 		.user_set = user_set,
 		.user = user,
 		.hint = hint,
+		.max = -1,
 		.immutable = immutable};
 
 	return fresh_ttl(&in);
@@ -41,12 +42,34 @@ Test(ttl, immutable_lasts_unless_nothing_is_kept)
 
 Test(ttl, zero_means_nothing_is_kept)
 {
-	struct fresh_ttl never = {
-		.policy = 300, .never_cache = true, .user_set = true, .user = 60, .hint = -1};
+	struct fresh_ttl never = {.policy = 300,
+		.never_cache = true,
+		.user_set = true,
+		.user = 60,
+		.hint = -1,
+		.max = -1};
 
 	cr_assert_eq(ttl_of(0, false, 0, 50, false), 0);
 	cr_assert_eq(ttl_of(0, true, 60, -1, false), 60, "a rule of 0 is below the user's");
 	cr_assert_eq(fresh_ttl(&never), 0, "a mount of 0 is above it");
+}
+
+Test(ttl, nothing_outlasts_the_secret)
+{
+	struct fresh_ttl in = {.policy = 300, .hint = -1, .max = 60};
+
+	cr_assert_eq(fresh_ttl(&in), 60);
+	in.max = 600;
+	cr_assert_eq(fresh_ttl(&in), 300);
+	in.policy = -1;
+	cr_assert_eq(fresh_ttl(&in), 600);
+	in.user_set = true;
+	in.user = 1000;
+	cr_assert_eq(fresh_ttl(&in), 600, "the user's too");
+	in.immutable = true;
+	cr_assert_eq(fresh_ttl(&in), 600, "and a fixed version");
+	in.never_cache = true;
+	cr_assert_eq(fresh_ttl(&in), 0);
 }
 
 /* --- refresh ahead --- */

@@ -4,18 +4,15 @@
 
 /* --- list --- */
 
-static int64_t hint_of(const char *name, bool immutable)
+static int64_t bound_of(const char *name)
 {
 	struct reader r;
-	fake.give = make_value(name);
-	fake.give->immutable = immutable;
 	start_read(name, &r);
 	sem_wait(&r.done);
 	cr_assert_not_null(r.p, "%s", r.err.msg);
-	cr_expect_eq(r.p->immutable, immutable && r.p->ttl_hint < 0);
-	int64_t hint = r.p->ttl_hint;
+	int64_t bound = r.p->ttl_max;
 	payload_unref(r.p);
-	return hint;
+	return bound;
 }
 
 /* A secret that goes away in a minute is not kept for five. */
@@ -23,22 +20,21 @@ Test(list, the_end_of_a_secret_bounds_how_long_it_is_kept, .init = set_up)
 {
 	struct asked a;
 	open_it();
-	cr_expect_eq(hint_of("n0", true), -1, "before anything is known");
+	cr_expect_eq(bound_of("n0"), -1, "before anything is known");
 	fake.nlist = 1;
 	fake.expires = clock_wall() + 60 * NSEC_PER_SEC;
 	cr_assert_eq(list_it(&a, NULL), 0);
 	listing_unref(a.c.listing);
-	cr_expect_eq(hint_of("n0", false), 60);
-	cr_expect_eq(hint_of("n0", true), 60, "its versions go with it");
-	cr_expect_eq(hint_of("other", true), -1);
+	cr_expect_eq(bound_of("n0"), 60);
+	cr_expect_eq(bound_of("other"), -1);
 	clock_fake_advance(59 * NSEC_PER_SEC + 1);
-	cr_expect_eq(hint_of("n0", false), 0);
+	cr_expect_eq(bound_of("n0"), 0);
 	clock_fake_advance(NSEC_PER_SEC);
-	cr_expect_eq(hint_of("n0", false), 0, "over");
+	cr_expect_eq(bound_of("n0"), 0, "over");
 	fake.expires = 0;
 	cr_assert_eq(list_it(&a, NULL), 0);
 	listing_unref(a.c.listing);
-	cr_expect_eq(hint_of("n0", false), -1, "it is to stay after all");
+	cr_expect_eq(bound_of("n0"), -1, "it is to stay after all");
 	tear_down();
 }
 
