@@ -573,6 +573,16 @@ def frozen_clock():
             number[0] = 0
 
 
+def in_a_moment(fn):
+    """A case during which no time passes but what it pushes."""
+    def still():
+        with frozen_clock():
+            fn()
+            unmount_all()
+    still.__name__ = fn.__name__
+    return case(still)
+
+
 @contextlib.contextmanager
 def stalled_renames():
     """No RENAME request of a mount made with secretfs-test gets an answer."""
