@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WARN_SECONDS (24 * 3600)
-
 /* ---- hosts ---- */
 
 static const char *universe_of(
@@ -45,13 +43,13 @@ static bool host_is_known(const char *url, const char *universe)
 	       strncmp(host, "127.", 4) == 0 || (len == 5 && strncmp(host, "[::1]", 5) == 0);
 }
 
-void gcp_external_warn(const struct gcp_cred *g, const struct gcp_doc *doc, const char *url)
+void gcp_external_warn(
+	const struct gcp_cred *g, const struct gcp_doc *doc, const char *url, struct log_rate *rate)
 {
-	static struct log_rate rate = LOG_RATE(WARN_SECONDS);
 	_cleanup_free_ char *owned = NULL;
 	const char *universe = universe_of(g, doc, &owned);
 	char host[128];
-	if (host_is_known(url, universe) || !log_due(&rate))
+	if (host_is_known(url, universe) || !log_due(rate))
 		return;
 	log_warn("%s: %s sends credentials to %s, which is not under %s: keep the file only if "
 		 "you know who runs that host",
@@ -177,14 +175,16 @@ static int federate(struct gcp_subject_ask *ask, const char *scope, struct gcp_f
 int gcp_cred_external_account(struct gcp_cred *g, const struct call *call,
 	const struct gcp_doc *doc, const char *scope, struct gcp_found *ret, struct sfs_err *err)
 {
+	static struct log_rate exchange_warned = LOG_RATE(GCP_WARN_SECONDS);
+	static struct log_rate account_warned = LOG_RATE(GCP_WARN_SECONDS);
 	_cleanup_(gcp_external_clear) struct gcp_external x = {0};
 	struct gcp_subject_ask ask = {.g = g, .call = call, .x = &x, .path = doc->path};
 	int r = gcp_external_parse(doc, &x, err);
 	if (r < 0)
 		return r;
-	gcp_external_warn(g, doc, x.token_url);
+	gcp_external_warn(g, doc, x.token_url, &exchange_warned);
 	if (x.impersonation_url)
-		gcp_external_warn(g, doc, x.impersonation_url);
+		gcp_external_warn(g, doc, x.impersonation_url, &account_warned);
 	return federate(&ask, scope, ret, err);
 }
 
@@ -255,13 +255,14 @@ static int refresh(struct gcp_cred *g, const struct call *call, const struct use
 int gcp_cred_external_user(struct gcp_cred *g, const struct call *call, const struct gcp_doc *doc,
 	const char *scope, struct gcp_found *ret, struct sfs_err *err)
 {
+	static struct log_rate warned = LOG_RATE(GCP_WARN_SECONDS);
 	_cleanup_(user_clear) struct user u = {0};
 	struct gcp_token token = {0};
 	(void)scope; /* that of the login */
 	int r = read_user(doc, &u, err);
 	if (r < 0)
 		return r;
-	gcp_external_warn(g, doc, u.url);
+	gcp_external_warn(g, doc, u.url, &warned);
 	r = refresh(g, call, &u, doc->path, &token, err);
 	if (r == 0)
 		r = take_token(&token, ret);

@@ -5,6 +5,7 @@
 
 #include "backends/gcp_cred_impl.h"
 #include "backends/gcp_external.h"
+#include "base/log.h"
 
 /* One subject token that is wanted. */
 struct gcp_subject_ask {
@@ -44,8 +45,10 @@ int gcp_generate(struct gcp_cred *g, const struct call *call, const struct gcp_g
 /* Whose quota that uses where the source of the token is what the settings and the file mean. */
 const char *gcp_asker_quota(const struct gcp_cred *g, const struct gcp_found *found);
 
-/* Says once in a while in the log when credentials go to a host that is not under the universe
- * domain. */
-void gcp_external_warn(const struct gcp_cred *g, const struct gcp_doc *doc, const char *url);
+/* Says in the log, as often as `rate` lets it, that credentials go to a host that is not under the
+ * universe domain. */
+#define GCP_WARN_SECONDS (24 * 3600)
+void gcp_external_warn(const struct gcp_cred *g, const struct gcp_doc *doc, const char *url,
+	struct log_rate *rate);
 
 #endif

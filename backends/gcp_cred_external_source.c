@@ -22,7 +22,9 @@ int gcp_subject_file(const struct gcp_subject_ask *ask, struct secret **ret, str
 	int r = setting_path(env, "credential_source.file", s->file, &path, err);
 	if (r < 0)
 		return err_prefix(err, "%s", ask->path);
-	r = credfile_read(env->paths, path, CREDFILE_SECRET, &text, &stamp, err);
+	/* Not as a secret: kubelet lets the group of the pod read it, and it is good for an hour.
+	 */
+	r = credfile_read(env->paths, path, 0, &text, &stamp, err);
 	if (r < 0)
 		r = gcp_file_error(r, "the subject token", err);
 	else if ((r = gcp_subject_parse(s, buf_text(&text), text.len, ret, err)) < 0)

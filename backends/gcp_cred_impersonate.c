@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BODY_MAX 65536
+#define BODY_MAX    65536
+#define ASK_TIMEOUT (10 * NSEC_PER_SEC)
 
 static char *const cloud_scope[] = {(char *)(uintptr_t)GCP_SCOPE_CLOUD, NULL};
 
@@ -16,7 +17,8 @@ static int ask(struct gcp_cred *g, const struct call *call, const struct gcp_gen
 {
 	_cleanup_(buf_clear) struct buf body = BUF_INIT(BODY_MAX);
 	_cleanup_(buf_clear) struct buf bearer = BUF_SECRET_INIT(GCP_SUBJECT_MAX);
-	struct ask request = {.method = "POST", .url = what->url, .body = &body};
+	struct ask request = {
+		.method = "POST", .url = what->url, .body = &body, .timeout = ASK_TIMEOUT};
 	int r = gcp_generate_body(what->scopes, what->delegates, what->lifetime, &body, err);
 	if (r < 0)
 		return r;
@@ -140,13 +142,14 @@ static int act_as(struct gcp_cred *g, const struct call *call, const struct gcp_
 int gcp_cred_impersonated(struct gcp_cred *g, const struct call *call, const struct gcp_doc *doc,
 	const char *scope, struct gcp_found *ret, struct sfs_err *err)
 {
+	static struct log_rate warned = LOG_RATE(GCP_WARN_SECONDS);
 	_cleanup_(gcp_account_clear) struct gcp_account account = {0};
 	struct gcp_doc source = GCP_DOC_INIT;
 	int r = gcp_account_parse(doc, &account, err);
 	if (r == 0)
 		r = open_source(doc, &source, err);
 	if (r == 0) {
-		gcp_external_warn(g, doc, account.url);
+		gcp_external_warn(g, doc, account.url, &warned);
 		r = act_as(g, call, &source, &account, scope, ret, err);
 	}
 	gcp_doc_clear(&source);
