@@ -389,3 +389,27 @@ Test(gcp_external_text, impersonations_that_are_refused)
 	refused(503, "<html>", EREMOTEIO, "status 503");
 	refused(418, "", EKEYREJECTED, "status 418");
 }
+
+Test(gcp_external_text, no_memory_anywhere)
+{
+	struct gcp_external x = {.audience = text_of(AUDIENCE),
+		.token_type = text_of(JWT),
+		.impersonation_url = text_of(ACCOUNTS SA ":generateAccessToken"),
+		.source = {.command = text_of("t")}};
+	char *scopes[] = {text_of("s"), NULL};
+	for (unsigned long n = 1; n < 40; n++) {
+		_cleanup_(buf_clear) struct buf out = BUF_SECRET_INIT(GCP_SUBJECT_MAX);
+		_cleanup_(buf_clear) struct buf body = BUF_INIT(1000);
+		alloc_fail_at(n);
+		int r = aws(VERIFY, "us-east-2", "TK", &out);
+		unsigned long met = alloc_fail_at(n);
+		cr_assert_eq(r, met >= n ? -ENOMEM : 0, "%lu: %d", n, r);
+		r = gcp_generate_body(scopes, NULL, 1, &body, NULL);
+		met = alloc_fail_at(n);
+		cr_assert_eq(r, met >= n ? -ENOMEM : 0, "%lu: %d", n, r);
+		char *line = gcp_program_line(&x, "/o");
+		met = alloc_fail_at(0);
+		cr_assert_eq(line == NULL, met >= n, "%lu", n);
+		mem_free(line);
+	}
+}
