@@ -64,4 +64,5 @@ class Provider:
             if r.returncode:
                 return print(f"Google's client is not compared: {r.stderr.strip().splitlines()[-1]}")
             whole, loop = map(float, r.stdout.split())
-            h.client(f"google-cloud-secret-manager (Python, REST), {what}", whole, "google-cloud-secret-manager" if threads == 1 else None, loop / self.args.names)
+            one = "google-cloud-secret-manager" if threads == 1 else None
+            h.client(f"google-cloud-secret-manager (Python, REST), {what}", whole, one, loop / self.args.names)

@@ -28,7 +28,8 @@ from gcp_wire import Refused, refuse, reply, stamp
 
 IAM_SCOPE = "https://www.googleapis.com/auth/iam"
 EXCHANGE, ACCESS_TOKEN = "urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:token-type:access_token"
-JWT_TYPE, ID_TYPE, AWS_TYPE = "urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token", "urn:ietf:params:aws:token-type:aws4_request"
+JWT_TYPE, ID_TYPE = "urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"
+AWS_TYPE = "urn:ietf:params:aws:token-type:aws4_request"
 BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 AUDIENCE = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/pool/providers/prov"
 FLAVOR = ("Metadata-Flavor", "Google")
