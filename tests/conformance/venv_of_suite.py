@@ -46,7 +46,8 @@ def enter():
             install()
     env = {k: v for k, v in os.environ.items() if not k.startswith(CLOUDS)}
     env.update(SFS_IN_VENV=VENV, AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/nonexistent", AWS_SHARED_CREDENTIALS_FILE="/nonexistent",
-               CLOUDSDK_CONFIG=f"{VENV}/gcloud", NO_GCE_CHECK="true")  # a gcloud that is asked for anything writes there
+               CLOUDSDK_CONFIG=f"{VENV}/gcloud", NO_GCE_CHECK="true",  # a gcloud that is asked for anything writes there
+               no_proxy="127.0.0.1,localhost", NO_PROXY="127.0.0.1,localhost")
     os.execve(f"{VENV}/bin/python3", [f"{VENV}/bin/python3", *sys.argv], env)
 
 
