@@ -18,7 +18,7 @@ struct instance;
 struct list_entry {
 	char *name;
 	char **keys; /* sorted, unique; NULL = one value */
-	size_t nkeys;
+	uint32_t nkeys;
 	bool keys_unknown;
 	int64_t created, expires; /* 0 = unknown, never */
 	char *version, *meta;	  /* or NULL */
