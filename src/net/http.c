@@ -143,7 +143,8 @@ static int refuse_open(struct run *x, int64_t now)
 {
 	const struct http *h = x->h;
 	int64_t left = h->breaker.until - now;
-	return err_set(x->err, EHOSTUNREACH,
+	/* A service that answers with faults can be reached: one errno for all who get to know. */
+	return err_set(x->err, h->last.code == EREMOTEIO ? EREMOTEIO : EHOSTUNREACH,
 		"not asked again for another %" PRId64 " s, because it failed several times: %s",
 		left > 0 ? (left + NSEC_PER_SEC - 1) / NSEC_PER_SEC : 0, h->last.msg);
 }

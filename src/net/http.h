@@ -137,7 +137,8 @@ struct http_request {
 /* Sends, and again as the verdicts say, inside the call's deadline. 0: *ret holds the last answer,
  * whatever its status (also when the attempts are used up). Otherwise *ret is empty and the errno
  * is that of design section 4: EHOSTUNREACH (DNS, refused, reset; also while the breaker is open,
- * with the last failure's sentence), ETIMEDOUT, EPROTO (TLS with the reason, redirect with the host
+ * with the last failure's sentence), EREMOTEIO (the same where the last failure was an answer),
+ * ETIMEDOUT, EPROTO (TLS with the reason, redirect with the host
  * it names), EFBIG (over the cap), EBADMSG (cut, malformed), ECANCELED, EBUSY (rate limit, queue
  * full, a pause the server asked for), EINVAL (URL, header), ENOMEM. What could not connect, timed
  * out or was cut is retried like HTTP_TRANSIENT; TLS, caps and redirects are final.

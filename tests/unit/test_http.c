@@ -439,6 +439,19 @@ Test(http, the_breaker_opens_and_one_probe_closes_it)
 	end();
 }
 
+Test(http, a_service_that_answers_with_faults_is_not_called_unreachable)
+{
+	static const struct http_exchange ex[] = {SAY(503), SAY(503), SAY(503), SAY(503), SAY(500)};
+	struct http_request rq = get;
+	rq.attempts = 1;
+	begin(ex, N(ex));
+	for (int i = 0; i < 5; i++)
+		cr_assert_eq(ask(&rq, 10), 0);
+	cr_assert_eq(ask(&rq, 10), -EREMOTEIO, "the breaker is open");
+	cr_assert(strstr(err.msg, "status 500"), "%s", err.msg);
+	end();
+}
+
 Test(http, refusals_never_open_the_breaker)
 {
 	static struct http_exchange ex[30];
