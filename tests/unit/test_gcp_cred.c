@@ -2,39 +2,9 @@
 /* Credentials by options, files and keys (gcp.md section 9, cases 34 to 40, 48 to 51). */
 #include "fakes/http_script.h"
 
-#include "gcp_cred_fixture.h"
+#include "gcp_cred_files.h"
 
-#include "gcp_keys.h"
 #include "net/crypto.h"
-
-#define VARS(...)                 \
-	(const char *const[])     \
-	{                         \
-		__VA_ARGS__, NULL \
-	}
-#define EMAIL "sa@my-proj.iam.gserviceaccount.com"
-#define KEY_FILE(more)                                                                          \
-	"{\"type\":\"service_account\",\"project_id\":\"my-proj\",\"private_key_id\":\"kid1\"," \
-	"\"private_key\":\"" GCP_KEY "\",\"client_email\":\"" EMAIL                             \
-	"\",\"client_id\":\"1\",\"token_uri\":\"https://oauth2.googleapis.com/token\"" more "}"
-#define USER_FILE(more)                                                                            \
-	"{\"type\":\"authorized_user\",\"client_id\":\"id.apps\",\"client_secret\":\"s/+CANARY\"," \
-	"\"refresh_token\":\"1//0+CANARY=\",\"account\":\"jane@example.com\"" more "}"
-#define WELL_KNOWN ".config/gcloud/application_default_credentials.json"
-#define FORM	   "Content-Type: application/x-www-form-urlencoded"
-#define REFRESH                                                                                  \
-	.method = "POST", .url = "https://oauth2.googleapis.com/token",                          \
-	.headers = {FORM, "Accept: application/json", "!Authorization", "!X-Goog-User-Project"}, \
-	.body = "grant_type=refresh_token&client_id=id.apps&client_secret=s%2F%2BCANARY&"        \
-		"refresh_token=1%2F%2F0%2BCANARY%3D"
-
-static char path[320];
-static const char *key_option(const char *text)
-{
-	fx_file("key.json", text);
-	snprintf(path, sizeof(path), "%s", fx_say_path("credentials=", "key.json"));
-	return path;
-}
 
 /* ---- what a token says ---- */
 
@@ -200,8 +170,6 @@ Test(gcp_cred, the_token_endpoint_where_it_is_wanted)
 #define CLOCK_REFUSAL                                                                        \
 	"{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT: Token must be a " \
 	"short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp.\"}"
-#define EXCHANGE .method = "POST", .url = "https://oauth2.googleapis.com/token", .any_body = true
-
 /* case 37, second half */
 Test(gcp_cred, the_token_endpoint_corrects_the_clock_too)
 {
@@ -541,91 +509,6 @@ Test(gcp_cred, fifty_at_expiry_are_one_renewal)
 		pthread_join(r[i].thread, NULL);
 		cr_expect_eq(r[i].r, 0);
 	}
-	fx_end();
-}
-
-/* ---- for people ---- */
-
-Test(gcp_cred, status_and_check)
-{
-	struct buf json = BUF_INIT(8192);
-	struct check_sink sink = {0};
-	struct call call = {.deadline = clock_boot() + 100 * NSEC_PER_SEC};
-	fx_begin(NULL);
-	FX_OPEN_QUIET(key_option(KEY_FILE(",\"quota_project_id\":\"q\"")));
-	cr_assert_eq(gcp_cred_status(fx.cred, &json), 0);
-	cr_assert(strstr(buf_text(&json), "\"credentials\":\"none yet\""), "%s", buf_text(&json));
-	cr_assert_eq(gcp_cred_check(fx.cred, &call, &sink, &fx.err), 0, "%s", fx.err.msg);
-	cr_assert(strstr(sink.text, "ok credentials: options: used: key of " EMAIL " in /"), "%s",
-		sink.text);
-	cr_assert(strstr(sink.text, ", expires 2023-11-14T23:13:10Z\n"), "%s", sink.text);
-	cr_assert(strstr(sink.text, "ok principal: " EMAIL "\nok universe: googleapis.com\n"
-				    "ok quota project: q\nok API: secretmanager.googleapis.com\n"
-				    "ok token host: none: the key signs what the API takes"),
-		"%s", sink.text);
-	buf_reset(&json);
-	cr_assert_eq(gcp_cred_status(fx.cred, &json), 0);
-	cr_assert(strstr(buf_text(&json),
-			  "\"credentials_expire\":\"2023-11-14T23:13:10Z\",\"principal\":\"" EMAIL
-			  "\",\"universe\":\"googleapis.com\",\"quota_project\":\"q\","
-			  "\"credential_sources\":{\"options\":\"used\""),
-		"%s", buf_text(&json));
-	buf_clear(&json);
-	fx_end();
-}
-
-Test(gcp_cred, check_tells_why_there_are_none)
-{
-	struct check_sink sink = {0};
-	struct call call = {.deadline = clock_boot() + 100 * NSEC_PER_SEC};
-	fx_begin(VARS("NO_GCE_CHECK=true"));
-	FX_OPEN_QUIET(NULL);
-	cr_assert_eq(gcp_cred_check(fx.cred, &call, &sink, &fx.err), -ENOKEY);
-	cr_assert(strstr(sink.text, "skipped credentials: options: not configured: neither"), "%s",
-		sink.text);
-	cr_assert(strstr(sink.text, "skipped credentials: metadata server: not configured: "
-				    "switched off"),
-		"%s", sink.text);
-	fx_end();
-}
-
-#define IAM_URL                                                                        \
-	"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/t@p.iam." \
-	"gserviceaccount.com:generateAccessToken"
-
-/* impersonate= on top of a key: the key is exchanged for the scope of the IAM API, and all hosts
- * that are asked are told. */
-Test(gcp_cred, acting_as_another_account)
-{
-	static const struct http_exchange ex[] = {
-		{EXCHANGE, .status = 200, .reply = "{\"access_token\":\"SRC\",\"expires_in\":100}"},
-		{.method = "POST",
-			.url = IAM_URL,
-			.headers = {"Authorization: Bearer SRC"},
-			.any_body = true,
-			.status = 200,
-			.reply = "{\"accessToken\":\"ya29.target\",\"expireTime\":"
-				 "\"2023-11-14T23:13:20Z\"}"}};
-	struct check_sink sink = {0};
-	struct call call = {.deadline = clock_boot() + 100 * NSEC_PER_SEC};
-	char options[400];
-	fx_begin(NULL);
-	snprintf(options, sizeof(options), "%s,impersonate=t@p.iam.gserviceaccount.com",
-		key_option(KEY_FILE("")));
-	FX_OPEN(options, ex);
-	struct cred *set = fx_set();
-	char token[32];
-	fx_text(set->field[GCP_CRED_TOKEN], token, sizeof(token));
-	cr_assert_str_eq(token, "ya29.target");
-	cr_assert_not(gcp_cred_bearer(set).self_signed);
-	cr_assert_str_eq(set->principal, "t@p.iam.gserviceaccount.com");
-	cr_assert_eq(set->expires, clock_boot() + 3600 * NSEC_PER_SEC);
-	cred_unref(set);
-	cr_assert_eq(gcp_cred_check(fx.cred, &call, &sink, &fx.err), 0, "%s", fx.err.msg);
-	cr_assert(strstr(sink.text, "ok token host: oauth2.googleapis.com\n"), "%s", sink.text);
-	cr_assert(strstr(sink.text, "ok token host: iamcredentials.googleapis.com, for a token of "
-				    "t@p.iam.gserviceaccount.com\n"),
-		"%s", sink.text);
 	fx_end();
 }
 
