@@ -132,7 +132,9 @@ const char *cred_expiry_text(
 	int64_t wall = set->expires;
 	if (!wall)
 		return "never";
-	return clock_text(c->conf.boot_time ? wall - clock_boot() + clock_wall() : wall, out);
+	if (c->conf.boot_time && __builtin_add_overflow(wall, clock_wall() - clock_boot(), &wall))
+		wall = CLOCK_NEVER;
+	return clock_text(wall, out);
 }
 
 static bool over(const struct cred_chain *c, const struct cred *set)

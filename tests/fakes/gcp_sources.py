@@ -110,6 +110,11 @@ class Sources:
         with self.lock:
             self.faults.append([op, times, what])
 
+    def always(self, op, **what):
+        """From now on nothing else happens; in place of what was to happen."""
+        with self.lock:
+            self.faults = [f for f in self.faults if f[0] != op] + [[op, 10**9, what]]
+
     def take_fault(self, op):
         with self.lock:
             for f in self.faults:

@@ -2,11 +2,12 @@
 """What the mount tests of gcp: share: the strict stand-in, access tokens that are canaries, and mounts that talk to it."""
 import base64
 import contextlib
+import errno
 import json
 import os
 import sys
 
-from lib import SRC, W, Mount, canary, eventually, fails, fresh, replace
+from lib import SRC, W, Mount, canary, eventually, fails, fresh, push_clock, replace
 
 sys.path.insert(0, f"{SRC}/tests/fakes")
 from gcp import ACCESSOR, ADMIN, LIST, VIEWER, Gcp  # noqa: E402, F401
@@ -153,6 +154,17 @@ class World:
         got = m.read(".nocache/s").decode()
         if got != self.value:
             raise AssertionError(f"{what}: other bytes")
+
+    def becomes(self, m, outcome, what, push=61):
+        """Waits until a read ends so: the name of an errno, or "ok". What was under way with an older answer may come first."""
+        def now():
+            push_clock(push)
+            try:
+                self.reads(m)
+                return "ok"
+            except OSError as e:
+                return errno.errorcode[e.errno]
+        eventually(lambda: now() == outcome, f"{outcome} of {what}", 15)
 
     def refused(self, m, *codes):
         """The sentence with which a read fails."""

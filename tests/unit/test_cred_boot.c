@@ -46,6 +46,20 @@ Test(cred_boot, the_expiry_is_shown_as_wall_time)
 	cred_chain_free(c);
 }
 
+/* A provider may name a day in the year 9999, which no clock of ours can tell. */
+Test(cred_boot, an_expiry_that_no_clock_can_tell_is_shown_all_the_same)
+{
+	char text[CLOCK_TEXT];
+	struct cred_chain *c = boot_chain(60 * MIN);
+	src.until = CLOCK_NEVER;
+	gives(c, "key-1");
+	struct cred *set = cred_current(c);
+	cr_assert_eq(set->expires, CLOCK_NEVER);
+	cr_assert_str_eq(cred_expiry_text(c, set, text), "2262-04-11T23:47:16Z");
+	cred_unref(set);
+	cred_chain_free(c);
+}
+
 /* gcp.md section 9.6: the metadata server has nothing newer until a few minutes before expiry */
 Test(cred_boot, the_same_set_again_is_not_asked_for_in_a_loop)
 {
