@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 #define PAGES_TOKEN_MAX 4096 /* AWS says so in its service models; tokens of others are shorter */
-#define PAGES_MAX	20000 /* of one listing: 500,000 secrets at 100 a page, and as many empty ones \
-			       */
+/* Of one listing: 500,000 secrets at 100 a page, and as many empty ones between. */
+#define PAGES_MAX 20000
 
 struct pages {
 	struct buf token; /* of the page to ask for; empty = the first */
