@@ -5,8 +5,10 @@
  * hash of what follows, and that text. Per open: fstat is exact, the whole is read four times in
  * different pieces and is the same version each time; some are mapped, sent with sendfile and
  * spliced too. Where no OPEN is sent, a version that is purged while it is read ends with ESTALE
- * (SIGBUS in a mapping), and the file is opened anew. Prints "reads N opens N changes N again N";
- * any error or torn value ends it with status 1.
+ * (SIGBUS in a mapping), and the file is opened anew. A thread that meets two rotations in one
+ * open(2) gets a node that follows the name, whose size may be that of the next version: what it
+ * reads is whole all the same. Prints "reads N opens N changes N again N follows N"; any error or
+ * torn value ends it with status 1.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,8 +30,9 @@
 #define FILES_MAX    64
 #define OTHERS_EVERY 8
 #define AGAIN	     1 /* the version ended while it was read */
+#define FOLLOWS	     2 /* fstat told the size of another version */
 
-static unsigned long reads, opens, changes, again;
+static unsigned long reads, opens, changes, again, follows;
 static sigjmp_buf fault;
 static char last[FILES_MAX][DIGITS];
 
@@ -156,6 +159,8 @@ static int check_open(int fd, const char *file, char *seen)
 		return bad(file, "fstat");
 	size_t len = (size_t)st.st_size;
 	ssize_t n = read(fd, first, sizeof(first));
+	if (n > 0 && n != (ssize_t)len && whole(first, (size_t)n))
+		return FOLLOWS;
 	if (n != (ssize_t)len)
 		return bad(file, "size from fstat is not what read gave");
 	reads++;
@@ -185,6 +190,7 @@ static int round_of(char **files, int n)
 		if (r < 0)
 			return r;
 		again += r == AGAIN;
+		follows += r == FOLLOWS;
 	}
 	return 0;
 }
@@ -201,6 +207,7 @@ int main(int argc, char **argv)
 	signal(SIGBUS, on_fault);
 	while (r == 0 && (now() < start + seconds || reads < wanted) && now() < start + 2 * seconds)
 		r = round_of(argv + 3, argc - 3);
-	printf("reads %lu opens %lu changes %lu again %lu\n", reads, opens, changes, again);
+	printf("reads %lu opens %lu changes %lu again %lu follows %lu\n", reads, opens, changes,
+		again, follows);
 	return r < 0;
 }
