@@ -6,6 +6,7 @@
  */
 #include "backends/aws_conf.h"
 #include "backends/aws_cred.h"
+#include "backends/settings.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 #include <errno.h>
@@ -31,26 +32,6 @@ static int no_memory(struct sfs_err *err)
 static int told(int r, struct sfs_err *err)
 {
 	return r < 0 ? err_errno(err, -r, "tell what the source needs") : 0;
-}
-
-static int take_variables(const struct needs *n, struct envstore **ret, struct sfs_err *err)
-{
-	char *lines[WHERE + 1] = {0};
-	size_t count = 0;
-	int r = 0;
-	for (size_t i = 0; i < WHERE && r == 0; i++) {
-		const char *value = needs_getenv(n, where[i]);
-		if (!value)
-			continue;
-		lines[count] = mem_asprintf("%s=%s", where[i], value);
-		r = lines[count] ? 0 : no_memory(err);
-		count++;
-	}
-	if (r == 0)
-		r = envstore_take(lines, where, WHERE, ret, err);
-	for (size_t i = 0; i < count; i++)
-		mem_free(lines[i]);
-	return r;
 }
 
 /* It may come later, as tokens do; or it was mistyped. */
@@ -202,7 +183,7 @@ int aws_needs(
 	struct envstore *vars = NULL;
 	int r = told(needs_env(n, "AWS_*"), err);
 	if (r == 0)
-		r = take_variables(n, &vars, err);
+		r = setting_variables(n, where, WHERE, &vars, err);
 	if (r < 0)
 		return r;
 	struct backend_env env = {

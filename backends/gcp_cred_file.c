@@ -25,24 +25,11 @@ void gcp_found_clear(struct gcp_found *f)
 int gcp_found_about(
 	struct gcp_found *f, const char *principal, struct sfs_err *err, const char *fmt, ...)
 {
-	struct buf b = BUF_INIT(SFS_ERR_MAX);
-	char *who = mem_strdup(principal);
 	va_list ap;
 	va_start(ap, fmt);
-	buf_vprintf(&b, fmt, ap);
+	int r = cred_about(&f->source, &f->principal, principal, fmt, ap);
 	va_end(ap);
-	char *source = buf_take(&b);
-	if (!source || (principal && !who)) {
-		mem_free(who);
-		mem_free(source);
-		buf_clear(&b);
-		return gcp_no_memory(err);
-	}
-	mem_free(f->principal);
-	mem_free(f->source);
-	f->principal = who;
-	f->source = source;
-	return 0;
+	return r < 0 ? gcp_no_memory(err) : 0;
 }
 
 /* ---- one file ---- */

@@ -7,6 +7,7 @@
 #include "backends/gcp_cred.h"
 #include "backends/gcp_doc.h"
 #include "backends/gcp_external.h"
+#include "backends/settings.h"
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include <errno.h>
@@ -30,26 +31,6 @@ static int no_memory(struct sfs_err *err)
 static int told(int r, struct sfs_err *err)
 {
 	return r < 0 ? err_errno(err, -r, "tell what the source needs") : 0;
-}
-
-static int take_variables(const struct needs *n, struct envstore **ret, struct sfs_err *err)
-{
-	char *lines[WHERE + 1] = {0};
-	size_t count = 0;
-	int r = 0;
-	for (size_t i = 0; i < WHERE && r == 0; i++) {
-		const char *value = needs_getenv(n, wanted[i]);
-		if (!value)
-			continue;
-		lines[count] = mem_asprintf("%s=%s", wanted[i], value);
-		r = lines[count] ? 0 : no_memory(err);
-		count++;
-	}
-	if (r == 0)
-		r = envstore_take(lines, wanted, WHERE, ret, err);
-	for (size_t i = 0; i < count; i++)
-		mem_free(lines[i]);
-	return r;
 }
 
 /* What a document names, and the one inside of it. */
@@ -118,7 +99,7 @@ int gcp_needs(
 	for (size_t i = 0; i < WANTED && r == 0; i++)
 		r = told(needs_env(n, wanted[i]), err);
 	if (r == 0)
-		r = take_variables(n, &vars, err);
+		r = setting_variables(n, wanted, WHERE, &vars, err);
 	if (r < 0)
 		return r;
 	struct backend_env env = {

@@ -94,3 +94,25 @@ int setting_path(const struct backend_env *env, const char *what, const char *te
 	*ret_path = path;
 	return 0;
 }
+
+int setting_variables(const struct needs *n, const char *const *names, size_t n_names,
+	struct envstore **ret, struct sfs_err *err)
+{
+	char **lines = mem_calloc(n_names + 1, sizeof(*lines));
+	size_t count = 0;
+	int r = lines ? 0 : no_memory(err);
+	for (size_t i = 0; i < n_names && r == 0; i++) {
+		const char *value = needs_getenv(n, names[i]);
+		if (!value)
+			continue;
+		lines[count] = mem_asprintf("%s=%s", names[i], value);
+		r = lines[count] ? 0 : no_memory(err);
+		count++;
+	}
+	if (r == 0)
+		r = envstore_take(lines, names, n_names, ret, err);
+	for (size_t i = 0; i < count; i++)
+		mem_free(lines[i]);
+	mem_free(lines);
+	return r;
+}

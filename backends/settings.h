@@ -28,6 +28,11 @@ int setting_flag(const char *what, const char *text, bool *ret, struct sfs_err *
 int setting_env_flag(
 	const struct backend_env *env, const char *name, bool *ret, struct sfs_err *err);
 
+/* For needs(), where variables are not taken yet: those of `names` as they are now, in a store that
+ * the functions above read. ENOMEM. */
+int setting_variables(const struct needs *n, const char *const *names, size_t n_names,
+	struct envstore **ret, struct sfs_err *err);
+
 /* An option as text (mem_free); empty counts as not given. 0 with `*ret_text` untouched if it is
  * not given; ENOMEM, EINVAL for a control character. */
 int setting_option(

@@ -92,6 +92,26 @@ struct cred *cred_ref(struct cred *c)
 	return c;
 }
 
+int cred_about(
+	char **ret_source, char **ret_principal, const char *principal, const char *fmt, va_list ap)
+{
+	struct buf b = BUF_INIT(SFS_ERR_MAX);
+	char *who = mem_strdup(principal);
+	buf_vprintf(&b, fmt, ap);
+	char *source = buf_take(&b);
+	if (!source || (principal && !who)) {
+		mem_free(who);
+		mem_free(source);
+		buf_clear(&b);
+		return -ENOMEM;
+	}
+	mem_free(*ret_principal);
+	mem_free(*ret_source);
+	*ret_principal = who;
+	*ret_source = source;
+	return 0;
+}
+
 void cred_unref(struct cred *c)
 {
 	struct owned *o = (struct owned *)c;

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/secret.h"
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,6 +43,11 @@ static inline void cred_unref_p(struct cred **c)
 {
 	cred_unref(*c);
 }
+
+/* Texts for a set: *ret_source (printf) and *ret_principal (a copy, NULL if `principal` is) take
+ * the place of what is there (mem_free). -ENOMEM: nothing has changed. */
+int cred_about(char **ret_source, char **ret_principal, const char *principal, const char *fmt,
+	va_list ap) __attribute__((format(printf, 4, 0)));
 
 struct cred_row {
 	const char *name; /* "environment", "web identity" */
