@@ -44,7 +44,7 @@ def unavailable():
             except (subprocess.SubprocessError, OSError) as e:
                 with open(f"{PLACE}/npm.log") as f:
                     print(f.read()[-2000:])
-                return f"Google's clients for Node.js are not installed: {e}"
+                return f"npm could not fetch them: {e}"
     return None
 
 
