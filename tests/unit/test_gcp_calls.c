@@ -295,7 +295,7 @@ Test(gcp_calls, a_newest_version_that_cannot_be_read)
 	finish();
 }
 
-#define ENABLED SECRETS "/db/versions?filter=state%3AENABLED&pageSize=1"
+#define ENABLED SECRETS "/db/versions?pageSize=1&filter=state%3AENABLED"
 
 Test(gcp_calls, the_newest_that_is_enabled)
 {

@@ -433,6 +433,23 @@ Test(impersonate, an_aws_role_of_the_environment)
 	fx_end();
 }
 
+/* A session for the region alone. */
+Test(impersonate, an_aws_role_of_the_environment_without_region)
+{
+	static const struct http_exchange ex[] = {
+		{PUT, .status = 200, .reply = "T1"},
+		{GET("meta-data/placement/availability-zone", "T1"), .status = 200,
+			.reply = "us-east-2b\n"},
+		{.method = "POST", .url = STS, .body = AWS_FORM, TOKEN("G1")},
+	};
+	fx_begin(VARS("AWS_ACCESS_KEY_ID=AKIDEXAMPLE",
+		"AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+		"AWS_SESSION_TOKEN=TK+/="));
+	OPEN(ACCOUNT(AWS_TYPE, AWS(AWS_METADATA), ""), ex);
+	gives("G1", AWS_SAID);
+	fx_end();
+}
+
 Test(impersonate, an_aws_role_without_sessions)
 {
 	static const struct http_exchange ex[] = {

@@ -201,6 +201,7 @@ Test(gcp_external, where_nothing_is_sent_in_the_clear)
 		    "\"regional_cred_verification_url\":\"https://x\"}}",
 		"region_url");
 	parse(HEAD "{\"url\":\"http://127.0.0.1:1234/t\"}}");
+	parse(HEAD "{\"url\":\"http://169.254.169.254/t\"}}");
 	parse(HEAD "{\"url\":\"https://anywhere.example/t\"}}");
 }
 
