@@ -251,6 +251,20 @@ Test(negative, never_after_a_transient_error)
 	CLOSE();
 }
 
+/* A page of somebody else's at the endpoint says nothing about the name. */
+Test(negative, never_after_an_answer_of_another_service)
+{
+	OPEN();
+	read_failing(e, &r, EOPNOTSUPP);
+	cr_assert_eq(r.code, EOPNOTSUPP);
+	fx_advance(&fx, 100 * NSEC_PER_MSEC); /* the first back-off is at most this */
+	fx_read(&fx, e, FETCH_CACHED, &r);
+	cr_assert_eq(fx.nflights, 2u);
+	fx_succeed(&fx, 1, "x");
+	cr_assert_str_eq(r.bytes, "x");
+	CLOSE();
+}
+
 Test(backoff, refresh_and_nocache_ignore_it)
 {
 	struct reader other = {0};
