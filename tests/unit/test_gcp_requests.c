@@ -164,6 +164,42 @@ Test(gcp_requests, an_answer_does_not_come_in_time)
 	finish();
 }
 
+static struct {
+	int64_t attempt, connect;
+} limits; /* of the last attempt */
+
+static int note_limits(void *arg, const struct http_attempt *a, const struct call *call,
+	struct http_reply *ret, struct sfs_err *err)
+{
+	(void)arg;
+	(void)call;
+	(void)ret;
+	limits.attempt = a->deadline - clock_boot();
+	limits.connect = a->connect_timeout;
+	return err_set(err, EPROTO, "noted");
+}
+
+/* Section 7: 3 s for a connection, 10 s for an attempt, and never beyond the deadline. */
+Test(gcp_requests, how_long_an_attempt_may_take)
+{
+	static const struct http_exchange ex[1];
+	struct call call = kit_call();
+	const struct get_request rq = {.name = "db"};
+	struct payload *p = NULL;
+	struct sfs_err err = {0};
+	begin("my-proj", NULL, ex, 0);
+	ops->close(state);
+	http_fake(&(struct http_transport){.perform = note_limits});
+	cr_assert_eq(try_open("my-proj", NULL, &err), 0, "%s", err.msg);
+	get_fails("db", NULL, EPROTO, "noted");
+	cr_expect_eq(limits.attempt, 10 * NSEC_PER_SEC);
+	cr_expect_eq(limits.connect, 3 * NSEC_PER_SEC);
+	call.deadline = clock_boot() + 4 * NSEC_PER_SEC;
+	cr_expect_eq(ops->get(state, &call, &rq, &p, &err), -EPROTO, "%s", err.msg);
+	cr_expect_eq(limits.attempt, 4 * NSEC_PER_SEC);
+	finish();
+}
+
 Test(gcp_requests, a_certificate_is_not_tried_again)
 {
 	static const struct http_exchange ex[] = {
